@@ -1,0 +1,1 @@
+/* Placeholder of audit/checkpoint.c until it is written. */

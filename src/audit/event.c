@@ -1,0 +1,1 @@
+/* Placeholder of audit/event.c until it is written. */

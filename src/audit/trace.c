@@ -1,0 +1,1 @@
+/* Placeholder of audit/trace.c until it is written. */

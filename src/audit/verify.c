@@ -1,0 +1,1 @@
+/* Placeholder of audit/verify.c until it is written. */

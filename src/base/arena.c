@@ -1,0 +1,1 @@
+/* Placeholder of base/arena.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of base/buffer.c until it is written. */

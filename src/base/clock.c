@@ -1,0 +1,1 @@
+/* Placeholder of base/clock.c until it is written. */

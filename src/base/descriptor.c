@@ -1,0 +1,1 @@
+/* Placeholder of base/descriptor.c until it is written. */

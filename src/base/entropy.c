@@ -1,0 +1,1 @@
+/* Placeholder of base/entropy.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of base/error.c until it is written. */

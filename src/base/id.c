@@ -1,0 +1,1 @@
+/* Placeholder of base/id.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of base/log.c until it is written. */

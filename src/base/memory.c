@@ -1,0 +1,1 @@
+/* Placeholder of base/memory.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of base/secret.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of base/span.c until it is written. */

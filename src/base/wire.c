@@ -1,0 +1,1 @@
+/* Placeholder of base/wire.c until it is written. */

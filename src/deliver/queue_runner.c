@@ -1,0 +1,1 @@
+/* Placeholder of deliver/queue_runner.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of deliver/route.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of deliver/smtp_client.c until it is written. */

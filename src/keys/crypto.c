@@ -1,0 +1,1 @@
+/* Placeholder of keys/crypto.c until it is written. */

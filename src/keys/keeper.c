@@ -1,0 +1,1 @@
+/* Placeholder of keys/keeper.c until it is written. */

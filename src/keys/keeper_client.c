@@ -1,0 +1,1 @@
+/* Placeholder of keys/keeper_client.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of keys/keeper_store.c until it is written. */

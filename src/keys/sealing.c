@@ -1,0 +1,1 @@
+/* Placeholder of keys/sealing.c until it is written. */

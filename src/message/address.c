@@ -1,0 +1,1 @@
+/* Placeholder of message/address.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of message/content.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of message/dsn.c until it is written. */

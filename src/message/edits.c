@@ -1,0 +1,1 @@
+/* Placeholder of message/edits.c until it is written. */

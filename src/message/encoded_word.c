@@ -1,0 +1,1 @@
+/* Placeholder of message/encoded_word.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of message/header.c until it is written. */

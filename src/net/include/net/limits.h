@@ -1,0 +1,17 @@
+/* The limits of this room, each with its reason. */
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+enum {
+    /* One line on any stream, CRLF not counted. RFC 5321 asks for 512 (commands) and 1,000 (text);
+     * RFC 5322 lines in the wild are longer. Text lines of a message do not pass through here. */
+    STREAM_LINE_MAX = 8192,
+    STREAM_READ_BUFFER = 16384,
+    STREAM_WRITE_BUFFER = 16384,
+    /* Addresses of one host, hosts of one domain: more are cut, the best preferences kept. */
+    RESOLVER_HOSTS_MAX = 32,
+    RESOLVER_ADDRESSES_MAX = 16,
+    /* CNAMEs followed from a mail domain before it counts as a loop (RFC 5321 section 5.1). */
+    RESOLVER_ALIASES_MAX = 8,
+    TLS_CHAIN_BYTES_MAX = 102400,
+};

@@ -1,0 +1,1 @@
+/* Placeholder of net/resolver.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of net/stream.c until it is written. */

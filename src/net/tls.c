@@ -1,0 +1,1 @@
+/* Placeholder of net/tls.c until it is written. */

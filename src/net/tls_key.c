@@ -1,0 +1,1 @@
+/* Placeholder of net/tls_key.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of policy/check.c until it is written. */

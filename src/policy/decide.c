@@ -1,0 +1,1 @@
+/* Placeholder of policy/decide.c until it is written. */

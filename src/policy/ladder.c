@@ -1,0 +1,1 @@
+/* Placeholder of policy/ladder.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of policy/lexer.c until it is written. */

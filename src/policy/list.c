@@ -1,0 +1,1 @@
+/* Placeholder of policy/list.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of policy/parser.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of policy/policy.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of policy/print.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of receive/accept.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of receive/command.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of receive/listener.c until it is written. */

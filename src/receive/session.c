@@ -1,0 +1,1 @@
+/* Placeholder of receive/session.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of store/handover.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of store/merkle.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of store/schema.c until it is written. */

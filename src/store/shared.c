@@ -1,0 +1,1 @@
+/* Placeholder of store/shared.c until it is written. */

@@ -1,0 +1,1 @@
+/* Placeholder of store/store.c until it is written. */

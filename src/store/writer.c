@@ -1,0 +1,1 @@
+/* Placeholder of store/writer.c until it is written. */
