@@ -1,4 +1,5 @@
-/* A growing run of bytes, born with its largest size. A failed append sticks: check once at the end. */
+/* A growing run of bytes, born with its largest size. A failed append sticks: check once at the
+ * end. */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
@@ -13,7 +14,7 @@ struct buffer {
     char *data; /* owned */
     size_t len;
     size_t capacity;
-    size_t limit;  /* bytes; never exceeded */
+    size_t limit;   /* bytes; never exceeded */
     bool is_secret; /* wiped when it moves and when it ends */
     bool failed;    /* over the limit or out of memory; every later append is ignored */
 };
@@ -31,6 +32,9 @@ static inline struct span buffer_span(const struct buffer *buffer)
 {
     return (struct span){buffer->data ? buffer->data : "", buffer->len};
 }
-static inline void buffer_clear_at_end(struct buffer *buffer) { buffer_clear(buffer); }
+static inline void buffer_clear_at_end(struct buffer *buffer)
+{
+    buffer_clear(buffer);
+}
 /* `scoped_buffer b; buffer_init(&b, limit);` */
 #define scoped_buffer __attribute__((cleanup(buffer_clear_at_end))) struct buffer

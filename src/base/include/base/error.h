@@ -20,7 +20,8 @@ enum { ERROR_TEXT_SIZE = 240 };
 /* Lives on the caller's stack, so that failing never allocates. */
 struct error {
     enum error_kind kind;
-    const char *status; /* static storage; in mail rooms an RFC 3463 code such as "4.7.5", else "" */
+    const char
+        *status; /* static storage; in mail rooms an RFC 3463 code such as "4.7.5", else "" */
     char text[ERROR_TEXT_SIZE]; /* safe for logs: never an address, a subject, or a peer's words */
 };
 

@@ -10,7 +10,7 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ALARM };
 
 struct log_field {
-    const char *key; /* static; lower case and underscores */
+    const char *key;   /* static; lower case and underscores */
     struct span value; /* escaped and quoted as needed; cut at 200 bytes */
 };
 

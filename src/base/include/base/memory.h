@@ -24,7 +24,7 @@ static inline __attribute__((warn_unused_result)) _Bool size_add(size_t a, size_
     return !__builtin_add_overflow(a, b, sum);
 }
 static inline __attribute__((warn_unused_result)) _Bool size_multiply(size_t a, size_t b,
-                                                                     size_t *product)
+                                                                      size_t *product)
 {
     return !__builtin_mul_overflow(a, b, product);
 }

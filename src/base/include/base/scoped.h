@@ -7,7 +7,10 @@
 #define scoped(thing) __attribute__((cleanup(thing##_free_at_end))) struct thing *
 
 #define SCOPED_FREE(thing)                                                                         \
-    static inline void thing##_free_at_end(struct thing **owner) { thing##_free(*owner); }
+    static inline void thing##_free_at_end(struct thing **owner)                                   \
+    {                                                                                              \
+        thing##_free(*owner);                                                                      \
+    }
 
 #define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text_at, first) __attribute__((format(printf, text_at, first)))

@@ -1,4 +1,5 @@
-/* Text from outside: it may hold NUL, is never assumed to end in one, and is sliced without a copy. */
+/* Text from outside: it may hold NUL, is never assumed to end in one, and is sliced without a copy.
+ */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
@@ -13,7 +14,10 @@ struct span {
     size_t len;
 };
 
-static inline struct span span_of(const char *text) { return (struct span){text, strlen(text)}; }
+static inline struct span span_of(const char *text)
+{
+    return (struct span){text, strlen(text)};
+}
 static inline struct span span_make(const void *data, size_t len)
 {
     return (struct span){(const char *)data, len};
@@ -44,8 +48,23 @@ bool span_split(struct span s, char separator, struct span *head, struct span *r
 MUST_USE bool span_number(struct span s, unsigned long long max, unsigned long long *value);
 
 /* ASCII classes without a locale. */
-static inline bool ascii_is_digit(char c) { return c >= '0' && c <= '9'; }
-static inline bool ascii_is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-static inline bool ascii_is_lower(char c) { return c >= 'a' && c <= 'z'; }
-static inline bool ascii_is_letter(char c) { return ascii_is_upper(c) || ascii_is_lower(c); }
-static inline char ascii_lower(char c) { return ascii_is_upper(c) ? (char)(c + 32) : c; }
+static inline bool ascii_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool ascii_is_upper(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+static inline bool ascii_is_lower(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+static inline bool ascii_is_letter(char c)
+{
+    return ascii_is_upper(c) || ascii_is_lower(c);
+}
+static inline char ascii_lower(char c)
+{
+    return ascii_is_upper(c) ? (char)(c + 32) : c;
+}

@@ -1,4 +1,5 @@
-/* Canonical bytes: big-endian numbers and length-prefixed spans, for disk formats, siblings, hashes. */
+/* Canonical bytes: big-endian numbers and length-prefixed spans, for disk formats, siblings,
+ * hashes. */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
