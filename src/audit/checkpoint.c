@@ -1,1 +1,188 @@
-/* Placeholder of audit/checkpoint.c until it is written. */
+/* Checkpoints: what the keeper signs of the journal's tree, and whether that tree is still there.
+ */
+/* SPDX-License-Identifier: ISC */
+#include "audit/journal.h"
+
+#include "audit/event.h"
+#include "base/log.h"
+#include "base/wire.h"
+#include "checkpoint_bytes.h"
+
+enum { CHECKPOINT_VERSION = 1 };
+
+void checkpoint_print(const struct checkpoint *checkpoint, struct buffer *out)
+{
+    wire_put_u8(out, CHECKPOINT_VERSION);
+    wire_put_u64(out, checkpoint->epoch);
+    wire_put_u64(out, checkpoint->size);
+    wire_put_bytes(out, checkpoint->root, sizeof checkpoint->root);
+    wire_put_u64(out, (uint64_t)checkpoint->at_ms);
+    wire_put_u64(out, checkpoint->unwraps);
+    wire_put_u64(out, checkpoint->texts);
+    wire_put_bytes(out, checkpoint->signature, sizeof checkpoint->signature);
+}
+
+bool checkpoint_parse(struct span bytes, struct checkpoint *checkpoint)
+{
+    struct wire_reader in = {.rest = bytes};
+    struct checkpoint read;
+    uint8_t version = wire_get_u8(&in);
+
+    read.epoch = wire_get_u64(&in);
+    read.size = wire_get_u64(&in);
+    wire_get_bytes(&in, read.root, sizeof read.root);
+    read.at_ms = (int64_t)wire_get_u64(&in);
+    read.unwraps = wire_get_u64(&in);
+    read.texts = wire_get_u64(&in);
+    wire_get_bytes(&in, read.signature, sizeof read.signature);
+    if (version != CHECKPOINT_VERSION || !wire_is_done(&in))
+        return false;
+    *checkpoint = read;
+    return true;
+}
+
+static bool keep(struct store *store, const struct checkpoint *checkpoint, struct error *why)
+{
+    scoped_buffer bytes;
+
+    buffer_init(&bytes, CHECKPOINT_BYTES_MAX);
+    checkpoint_print(checkpoint, &bytes);
+    if (bytes.failed)
+        return error_set(why, ERROR_INTERNAL, "4.3.0", "no memory for a checkpoint");
+    return store_put_checkpoint(store,
+                                &(struct store_checkpoint){.epoch = checkpoint->epoch,
+                                                           .size = checkpoint->size,
+                                                           .bytes = buffer_span(&bytes)},
+                                why) ||
+           error_within(why, "keeping a checkpoint");
+}
+
+bool journal_checkpoint(struct store *store, struct keeper *keeper, const struct clock *clock,
+                        struct error *why)
+{
+    uint8_t key[CHECKPOINT_KEY_BYTES];
+    struct checkpoint last, next = {0};
+    struct store_tree tree;
+    struct merkle_hash root;
+
+    if (!keeper_last_checkpoint(keeper, &last, key, why) || !store_tree_read(store, &tree, why))
+        return false;
+    if (tree.tree.size == 0 || (last.epoch == tree.epoch && last.size == tree.tree.size))
+        return true;
+    root = merkle_root(&tree.tree);
+    next.epoch = tree.epoch;
+    next.size = tree.tree.size;
+    next.at_ms = clock_wall_ms(clock);
+    memcpy(next.root, root.bytes, sizeof next.root);
+    return keeper_sign_checkpoint(keeper, &next, why) && keep(store, &next, why);
+}
+
+/* The root of the first `size` rows as they are now. */
+struct prefix {
+    uint64_t size;
+    struct merkle_tree tree;
+};
+
+static bool add_to_prefix(void *self, const struct store_journal_row *row)
+{
+    struct prefix *prefix = self;
+
+    if (prefix->tree.size == prefix->size || row->sequence != prefix->tree.size)
+        return false;
+    merkle_append(&prefix->tree, &row->hash);
+    return true;
+}
+
+static bool holds_what_was_signed(struct store *store, const struct checkpoint *last,
+                                  const struct store_tree *tree, bool *holds, struct error *why)
+{
+    struct prefix prefix = {.size = last->size};
+    struct merkle_hash root;
+
+    *holds = false;
+    if (tree->epoch != last->epoch || tree->tree.size < last->size)
+        return true;
+    if (tree->tree.size > last->size) {
+        if (!store_each_leaf(store, 0, add_to_prefix, &prefix, why))
+            return error_within(why, "reading the journal");
+    } else {
+        prefix.tree = tree->tree;
+    }
+    root = merkle_root(&prefix.tree);
+    *holds = prefix.tree.size == last->size && memcmp(root.bytes, last->root, sizeof root) == 0;
+    return true;
+}
+
+/* The leaf that tells whoever reads the journal later what was signed and is not there. */
+static bool begin_epoch(struct store *store, const struct checkpoint *last, uint64_t epoch,
+                        const struct clock *clock, struct span gap, struct error *why)
+{
+    scoped(arena) arena = arena_new("an event", STORE_LEAF_DETAIL_MAX * 2);
+    const struct event_field fields[] = {
+        EVENT_NUMBER(FIELD_EPOCH, epoch),
+        EVENT_NUMBER(FIELD_COUNT_OF, last->size),
+        EVENT_TEXT(FIELD_ROOT, span_make(last->root, sizeof last->root)),
+        EVENT_TEXT(FIELD_REASON, gap),
+    };
+    struct store_leaf leaf;
+
+    if (!arena ||
+        !event_leaf(EVENT_EPOCH_BEGUN, (struct id){{0}}, 0, SPAN_LITERAL(""), clock_wall_ms(clock),
+                    fields, sizeof fields / sizeof fields[0], arena, &leaf))
+        return error_set(why, ERROR_INTERNAL, "4.3.0", "no memory for an event");
+    return store_epoch_begin(store, epoch, &leaf, why) ||
+           error_within(why, "beginning an epoch of the journal");
+}
+
+bool journal_compare(struct store *store, struct keeper *keeper, const struct clock *clock,
+                     struct buffer *gap, struct error *why)
+{
+    uint8_t key[CHECKPOINT_KEY_BYTES];
+    char signed_at[CLOCK_ISO_SIZE];
+    struct checkpoint last;
+    struct store_tree tree;
+    uint64_t epoch;
+    bool holds;
+
+    buffer_truncate(gap, 0);
+    if (!keeper_last_checkpoint(keeper, &last, key, why) || !store_tree_read(store, &tree, why))
+        return false;
+    if (last.size == 0)
+        return true;
+    if (!holds_what_was_signed(store, &last, &tree, &holds, why))
+        return false;
+    if (holds) /* a crash between signing and keeping leaves it with the keeper alone */
+        return keep(store, &last, why);
+
+    clock_print_iso(last.at_ms, signed_at);
+    epoch = (last.epoch > tree.epoch ? last.epoch : tree.epoch) + 1;
+    if (tree.tree.size < last.size)
+        buffer_append_format(gap,
+                             "the keeper signed %llu rows at %s, and %llu are here: %llu or more "
+                             "are missing",
+                             (unsigned long long)last.size, signed_at,
+                             (unsigned long long)tree.tree.size,
+                             (unsigned long long)(last.size - tree.tree.size));
+    else
+        buffer_append_format(gap,
+                             "the keeper signed %llu rows at %s, and the ones here are other ones",
+                             (unsigned long long)last.size, signed_at);
+    if (gap->failed)
+        return error_set(why, ERROR_INTERNAL, "4.3.0", "no memory for a text");
+    return begin_epoch(store, &last, epoch, clock, buffer_span(gap), why);
+}
+
+void journal_keep(struct store *store, struct store_shared *shared, struct keeper *keeper,
+                  const struct clock *clock, const volatile bool *stop)
+{
+    struct error why;
+
+    while (!*stop) {
+        uint32_t seen = doorbell_count(shared, DOORBELL_CHECKPOINT);
+
+        if (!journal_checkpoint(store, keeper, clock, &why))
+            log_error(LOG_LEVEL_WARNING, "no checkpoint was made", &why);
+        if (!*stop)
+            doorbell_wait(shared, DOORBELL_CHECKPOINT, seen, deadline_in_ms(JOURNAL_CHECKPOINT_MS));
+    }
+}
