@@ -17,16 +17,16 @@
 enum answer {
     ANSWER_YES,     /* results were written */
     ANSWER_NO,      /* proven: the name does not exist, or has no such record */
-    ANSWER_UNKNOWN, /* timeout, SERVFAIL, REFUSED, bogus …: nothing may be concluded (*why says what) */
+    ANSWER_UNKNOWN, /* timeout, SERVFAIL, REFUSED, bogus …: nothing may be concluded; see *why */
 };
 
 /* Thread-safe. */
 struct resolver;
 struct resolver_terms {
-    struct span forward_address; /* of a name server to ask ("127.0.0.1"); empty: resolve from the roots */
+    struct span forward_address; /* of a name server to ask; empty: resolve from the roots */
     uint16_t forward_port;       /* 53 */
-    struct span trust_anchors;   /* zone-file lines (DS or DNSKEY); empty: none, nothing is secure */
-    unsigned timeout_ms;         /* for one question, all tries together; 0: 10,000 */
+    struct span trust_anchors; /* zone-file lines (DS or DNSKEY); empty: none, nothing is secure */
+    unsigned timeout_ms;       /* for one question, all tries together; 0: 10,000 */
 };
 MUST_USE bool resolver_new(const struct resolver_terms *terms, struct resolver **out,
                            struct error *why);

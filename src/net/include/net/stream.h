@@ -17,9 +17,10 @@
 struct stream;
 
 /* Owns fd from now on, also on failure (then it is closed): NULL when memory is out. Sets it
- * non-blocking and TCP_NODELAY. `is_server`: who speaks first in a TLS handshake. */
+ * non-blocking and TCP_NODELAY. */
 struct stream *stream_new(int fd);
-void stream_free(struct stream *stream); /* closes; sends a close_notify where there is room for it */
+/* Closes; sends a close_notify where there is room for it. What was not flushed is lost. */
+void stream_free(struct stream *stream);
 SCOPED_FREE(stream)
 
 /* Connects (TCP or unix socket). `source` may be NULL. Every failure is ERROR_TEMPORARY 4.4.1. */
@@ -53,7 +54,8 @@ MUST_USE bool stream_write(struct stream *stream, struct span bytes, struct dead
                            struct error *why);
 MUST_USE bool stream_flush(struct stream *stream, struct deadline until, struct error *why);
 
-/* Bytes that have arrived and were not read: in our buffer, in the TLS layer or in the socket. Never waits. */
+/* Bytes that have arrived and were not read: in our buffer, in the TLS layer or in the socket.
+ * Never waits. */
 size_t stream_unread(struct stream *stream);
 /* Throws away what is unread in our own buffer (not what the socket still holds). */
 void stream_discard_unread(struct stream *stream);
@@ -74,7 +76,7 @@ const struct tls_proof *stream_proof(const struct stream *stream);
 
 bool stream_timed_out(const struct stream *stream);
 bool stream_line_was_long(const struct stream *stream);
-/* The peer closed (EOF or close_notify) or the stream failed: it is of no further use for reading. */
+/* The peer closed (EOF or close_notify) or the stream failed: there is nothing more to read. */
 bool stream_is_over(const struct stream *stream);
 int stream_descriptor(const struct stream *stream);
 /* From any thread: makes every wait of the stream end at once. */

@@ -1,4 +1,4 @@
-/* TLS 1.2 and 1.3 only, with the suites and groups that NIST SP 800-52r2 allows, on every socket. */
+/* TLS 1.2 and 1.3 only, with suites and groups of NIST SP 800-52r2, on every socket. */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
@@ -14,7 +14,8 @@ enum { TLS_FINGERPRINT_BYTES = 32, TLS_NAME_SIZE = 256, TLS_CIPHER_SIZE = 64 };
 
 /* Signs what a handshake must have signed with a private key that lives elsewhere (the keeper).
  * For EC keys `input` is the digest, and the output a DER ECDSA signature. For RSA keys `input` is
- * the padded block of the modulus' size and the output the raw RSA operation. False: no signature. */
+ * the padded block of the modulus' size and the output the raw RSA operation on it. The output
+ * has room for TLS_SIGNATURE_MAX bytes. False: no signature. */
 struct tls_signer {
     bool (*sign)(void *self, struct span input, uint8_t *signature, size_t *signature_len);
     void *self;
@@ -56,14 +57,14 @@ struct tls_check {
 
 /* What a session proved. Plain value. */
 struct tls_proof {
-    char version[16];               /* "TLSv1.3" */
-    char cipher[TLS_CIPHER_SIZE];   /* "TLS_AES_256_GCM_SHA384" */
-    char group[32];                 /* "P-256"; empty when unknown */
-    bool has_certificate;           /* the peer showed one */
+    char version[16];                           /* "TLSv1.3" */
+    char cipher[TLS_CIPHER_SIZE];               /* "TLS_AES_256_GCM_SHA384" */
+    char group[32];                             /* "P-256"; empty when unknown */
+    bool has_certificate;                       /* the peer showed one */
     uint8_t fingerprint[TLS_FINGERPRINT_BYTES]; /* SHA-256 of the peer's leaf, DER */
-    bool is_chain_verified;         /* the chain leads to a root we trust and all dates hold */
+    bool is_chain_verified;            /* the chain leads to a root we trust and all dates hold */
     char verified_name[TLS_NAME_SIZE]; /* the demanded name that fitted; empty: none was demanded */
-    char chain_problem[64];         /* the library's reason where the chain does not verify */
+    char chain_problem[64];            /* the library's reason where the chain does not verify */
 };
 
 /* Does the peer's (verified) certificate carry this DNS name? For trusting client certificates.
