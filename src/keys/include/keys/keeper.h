@@ -15,14 +15,20 @@
 #include <stdint.h>
 
 /* Who is at the other end of a socketpair: each may ask only what its role needs. */
-enum keeper_peer { KEEPER_PEER_RECEIVE, KEEPER_PEER_DELIVER, KEEPER_PEER_CONTROL, KEEPER_PEER_COUNT };
+enum keeper_peer {
+    KEEPER_PEER_RECEIVE,
+    KEEPER_PEER_DELIVER,
+    KEEPER_PEER_CONTROL,
+    KEEPER_PEER_COUNT
+};
 
 /* The keeper's own file: organisation keys under the master key, class keys under these, the
  * checkpoint key, the last checkpoint; authenticated as a whole; replaced whole and flushed. Its
  * format has a version. */
 struct keeper_file;
-/* `master` is 32 raw bytes, or a passphrase (scrypt makes a key of it). Creates the file where there is none
- * (may_create). ERROR_INTERNAL when it does not open under this master key, or was changed. */
+/* `master` is 32 raw bytes, or a passphrase (scrypt makes a key of it). Creates the file where
+ * there is none (may_create). ERROR_INTERNAL when it does not open under this master key, or was
+ * changed. */
 enum keeper_master_kind { KEEPER_MASTER_RAW, KEEPER_MASTER_PASSPHRASE };
 struct keeper_master {
     enum keeper_master_kind kind;
@@ -38,8 +44,7 @@ MUST_USE bool keeper_file_rotate(struct keeper_file *file, const struct keeper_m
                                  const struct entropy *entropy, struct error *why);
 /* The public half of the checkpoint key, raw Ed25519. */
 enum { CHECKPOINT_KEY_BYTES = 32, CHECKPOINT_SIGNATURE_BYTES = 64 };
-void keeper_file_checkpoint_key(const struct keeper_file *file,
-                                uint8_t key[CHECKPOINT_KEY_BYTES]);
+void keeper_file_checkpoint_key(const struct keeper_file *file, uint8_t key[CHECKPOINT_KEY_BYTES]);
 /* Destroys the class keys whose day has passed: that is the deletion of what they sealed. */
 MUST_USE bool keeper_file_expire(struct keeper_file *file, int32_t today, size_t *destroyed,
                                  struct error *why);
@@ -73,16 +78,15 @@ SCOPED_FREE(keeper)
 
 /* A pair from the stock made ahead, by organisation and day; asks the keeper for the next
  * KEEPER_PAIRS_MAX when the stock is empty. The caller wipes it. */
-MUST_USE bool keeper_take_pair(struct keeper *keeper, struct span organisation,
-                               int32_t content_day, int32_t record_day, struct key_pair *pair,
-                               struct error *why);
+MUST_USE bool keeper_take_pair(struct keeper *keeper, struct span organisation, int32_t content_day,
+                               int32_t record_day, struct key_pair *pair, struct error *why);
 
 struct keeper_delivery {
     struct wrapped_keys wrapped;
-    struct binding binding;        /* .recipient is not used: */
-    struct span sealed_recipient;  /* the keeper opens it itself and checks the tag over it */
+    struct binding binding;       /* .recipient is not used: */
+    struct span sealed_recipient; /* the keeper opens it itself and checks the tag over it */
     uint8_t tag[BINDING_TAG_BYTES];
-    bool is_held;                  /* the state in the record; a held one is refused */
+    bool is_held; /* the state in the record; a held one is refused */
 };
 /* Both keys, where the tag fits the record in hand. */
 MUST_USE bool keeper_unwrap(struct keeper *keeper, const struct keeper_delivery *delivery,
@@ -106,10 +110,10 @@ bool keeper_sign_tls(struct keeper *keeper, unsigned signer, struct span input, 
 
 enum { TREE_HASH_BYTES = 32 };
 struct checkpoint {
-    uint64_t epoch, size;            /* of the journal tree */
+    uint64_t epoch, size; /* of the journal tree */
     uint8_t root[TREE_HASH_BYTES];
     int64_t at_ms;
-    uint64_t unwraps, texts;         /* how often the keeper has opened, since its file was made */
+    uint64_t unwraps, texts; /* how often the keeper has opened, since its file was made */
     uint8_t signature[CHECKPOINT_SIGNATURE_BYTES]; /* over the canonical bytes of the rest */
 };
 /* Signs, and keeps it as the last in the keeper's own file. Refuses a tree smaller than the last

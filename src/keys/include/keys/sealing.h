@@ -44,10 +44,12 @@ struct content_cipher *content_cipher_new(const struct key *content, struct id m
 void content_cipher_free(struct content_cipher *cipher);
 SCOPED_FREE(content_cipher)
 /* Appends the sealed chunk (plain.len + SEAL_CHUNK_OVERHEAD bytes). Only the last may be shorter
- * than SEAL_CHUNK_BYTES. `plain` in several pieces: they are sealed as one. False: out of memory. */
+ * than SEAL_CHUNK_BYTES. `plain` in several pieces: they are sealed as one. False: out of memory.
+ */
 MUST_USE bool content_seal(struct content_cipher *cipher, uint32_t number, bool is_last,
                            const struct span *pieces, size_t piece_count, struct buffer *out);
-/* ERROR_INTERNAL "the content does not open" when a byte, the number, the id or is_last is not what was sealed. */
+/* ERROR_INTERNAL "the content does not open" when a byte, the number, the id or is_last is not what
+ * was sealed. */
 MUST_USE bool content_open(struct content_cipher *cipher, uint32_t number, bool is_last,
                            struct span sealed, struct buffer *out, struct error *why);
 
