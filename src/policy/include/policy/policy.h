@@ -33,9 +33,11 @@ struct policy;
 enum policy_severity { POLICY_ERROR, POLICY_WARNING };
 struct policy_complaint {
     enum policy_severity severity;
-    unsigned line, column;   /* from 1 */
-    struct span text;        /* what is wrong, what was expected, and a hint */
-    struct span source_line; /* for printing it with a caret */
+    unsigned line, column;   /* from 1; a column is a character */
+    /* What is wrong, what was expected, and a hint. Names of lists and ladders may stand in it, but
+     * no string of the policy: it is safe for logs. The source line is not. */
+    struct span text;
+    struct span source_line; /* for printing it with a caret; empty where none is to be shown */
 };
 struct policy_complaints {
     struct policy_complaint *list;
@@ -140,7 +142,14 @@ struct facts {
     size_t organisation;
     struct address from; /* the checked envelope sender; null for bounces */
     struct address to;
-    struct span through; /* the domain or name of the client that handed it in; see docs/policy.md */
+    /* Who handed it in: the client's IP address, a space, and what the listener trusted about it:
+     *     10.1.2.3 network 10.0.0.0/8
+     *     10.1.2.3 certificate ehr.hospital.example
+     *     192.0.2.9
+     * (the last: nothing, the space may be left out). `through S` holds where S is that identity's
+     * value (case ignored), where S is the address, and where S is a network that holds the
+     * address. IPv4 in IPv6 (::ffff:10.1.2.3) is the IPv4 address. */
+    struct span through;
     struct span subject; /* decoded, header_text() */
     uint64_t size;
     unsigned recipients; /* of the whole transaction */
@@ -169,7 +178,8 @@ void policy_decide(const struct policy *policy, const struct facts *facts,
                    struct decision *decision);
 
 /* Every rule asked, for `decide`: called once a rule in the order of asking, `matched` yes or no,
- * `because` names the fact that decided. The last call is the rule that won. */
+ * `because` names the fact that decided ("`to partners` holds"). The last call is the rule that won,
+ * with line 0 and "no rule" or "inwards" for what is built in. */
 struct rule_told {
     struct span rule;
     unsigned line;

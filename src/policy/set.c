@@ -1,0 +1,173 @@
+/* Sets of texts, addresses and networks, and what makes a text clean: the small things that lists
+ * and rules are built of. */
+/* SPDX-License-Identifier: ISC */
+#include "model.h"
+
+#include <arpa/inet.h>
+
+/* ---- sets ---- */
+
+/* FNV-1a with a last stir. The keys are the administrator's, so that nobody outside can choose ones
+ * that collide. */
+static uint64_t hash_of(const struct joined *key)
+{
+    uint64_t hash = 0xCBF29CE484222325u;
+
+    for (size_t part = 0; part < 3; part++)
+        for (size_t i = 0; i < key->part[part].len; i++)
+            hash = (hash ^ (unsigned char)key->part[part].data[i]) * 0x100000001B3u;
+    return hash ^ (hash >> 29);
+}
+
+static bool is_key(struct span text, const struct joined *key)
+{
+    if (text.len != key->part[0].len + key->part[1].len + key->part[2].len)
+        return false;
+    for (size_t part = 0; part < 3; part++) {
+        const struct span piece = key->part[part];
+
+        if (piece.len > 0 && memcmp(text.data, piece.data, piece.len) != 0)
+            return false;
+        text = span_from(text, piece.len);
+    }
+    return true;
+}
+
+bool set_init(struct set *set, const struct span *keys, size_t count, struct arena *arena)
+{
+    size_t slots = 4;
+
+    if (count > SET_KEYS_MAX)
+        return false;
+    while (slots < 2 * count)
+        slots *= 2;
+    *set = (struct set){
+        .keys = keys,
+        .slots = arena_take_array(arena, slots, sizeof *set->slots),
+        .mask = slots - 1,
+    };
+    return set->slots != NULL;
+}
+
+/* The slot that holds the key, or the free one where it would go. */
+static uint32_t *slot_of(const struct set *set, const struct joined *key)
+{
+    size_t at = (size_t)hash_of(key) & set->mask;
+
+    while (set->slots[at] != 0 && !is_key(set->keys[set->slots[at] - 1], key))
+        at = (at + 1) & set->mask;
+    return &set->slots[at];
+}
+
+size_t set_add(struct set *set, size_t index)
+{
+    uint32_t *slot = slot_of(set, &(struct joined){{set->keys[index]}});
+
+    if (*slot == 0)
+        *slot = (uint32_t)(index + 1);
+    return *slot - 1;
+}
+
+size_t set_find(const struct set *set, const struct joined *key)
+{
+    const uint32_t slot = set->slots ? *slot_of(set, key) : 0;
+
+    return slot == 0 ? SIZE_MAX : slot - 1;
+}
+
+/* ---- networks ---- */
+
+enum { MAPPED_BITS = 96 };
+
+static bool bit_is_set(const uint8_t *bytes, size_t bit)
+{
+    return bytes[bit / 8] >> (7 - bit % 8) & 1;
+}
+
+bool network_parse(struct span text, struct network *network)
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    char address[64];
+    struct network parsed = {.bits = 128};
+    struct span host, prefix;
+    unsigned long long bits;
+    const bool has_prefix = span_split(text, '/', &host, &prefix);
+
+    if (host.len >= sizeof address || span_index(host, '\0') != host.len)
+        return false;
+    memcpy(address, host.data, host.len);
+    address[host.len] = '\0';
+    const bool is_v4 = inet_pton(AF_INET, address, parsed.bytes + 12) == 1;
+    if (is_v4)
+        memcpy(parsed.bytes, mapped, sizeof mapped);
+    else if (inet_pton(AF_INET6, address, parsed.bytes) != 1)
+        return false;
+    if (has_prefix) {
+        if (prefix.len > 3 || !span_number(prefix, is_v4 ? 32 : 128, &bits))
+            return false;
+        parsed.bits = (unsigned)bits + (is_v4 ? MAPPED_BITS : 0);
+    }
+    for (size_t bit = parsed.bits; bit < 128; bit++)
+        if (bit_is_set(parsed.bytes, bit))
+            return false;
+    *network = parsed;
+    return true;
+}
+
+bool network_holds(const struct network *outer, const struct network *inner)
+{
+    if (inner->bits < outer->bits)
+        return false;
+    for (size_t bit = 0; bit < outer->bits; bit++)
+        if (bit_is_set(outer->bytes, bit) != bit_is_set(inner->bytes, bit))
+            return false;
+    return true;
+}
+
+/* ---- texts ---- */
+
+/* How many bytes follow the first of a character, and the least and the most that the second may
+ * be (RFC 3629 section 4: no overlong forms, no surrogates, nothing above U+10FFFF). */
+static size_t bytes_after(unsigned char first, unsigned char *least, unsigned char *most)
+{
+    *least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    *most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    if (first < 0x80)
+        return 0;
+    if (first >= 0xC2 && first <= 0xDF)
+        return 1;
+    if (first >= 0xE0 && first <= 0xEF)
+        return 2;
+    return first >= 0xF0 && first <= 0xF4 ? 3 : SIZE_MAX;
+}
+
+bool utf8_is_valid(struct span text, size_t *bad_at)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char least, most;
+        const size_t more = bytes_after((unsigned char)text.data[i], &least, &most);
+
+        *bad_at = i;
+        if (more >= text.len - i)
+            return false;
+        for (size_t j = 0; j < more; j++) {
+            const unsigned char next = (unsigned char)text.data[++i];
+
+            if (next < least || next > most)
+                return false;
+            least = 0x80;
+            most = 0xBF;
+        }
+    }
+    return true;
+}
+
+bool text_is_clean(struct span text)
+{
+    size_t bad_at;
+
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7F)
+            return false;
+    return utf8_is_valid(text, &bad_at);
+}
