@@ -216,14 +216,13 @@ bool key_unwrap(struct wrapper *wrapper, const struct key *under,
 
 /* ---- passphrases and signatures: rare, so these may allocate ---- */
 
-bool scrypt_key(struct span passphrase, const uint8_t salt[static SCRYPT_SALT_BYTES],
-                unsigned log2_n, struct key *out)
+bool scrypt_key(struct span passphrase, struct span salt, unsigned log2_n, struct key *out)
 {
     enum { R = 8, P = 1 };
     uint64_t n = (uint64_t)1 << log2_n;
     uint64_t memory_max = 128 * R * (n + P + 2) + 4096;
-    bool made = EVP_PBE_scrypt(passphrase.data, passphrase.len, salt, SCRYPT_SALT_BYTES, n, R, P,
-                               memory_max, out->bytes, sizeof out->bytes) == 1;
+    bool made = EVP_PBE_scrypt(passphrase.data, passphrase.len, (const uint8_t *)salt.data,
+                               salt.len, n, R, P, memory_max, out->bytes, sizeof out->bytes) == 1;
 
     if (!made)
         ERR_clear_error();

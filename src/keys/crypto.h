@@ -64,8 +64,7 @@ bool key_unwrap(struct wrapper *wrapper, const struct key *under,
                 const uint8_t wrapped[static WRAPPED_KEY_BYTES], struct key *plain);
 
 /* scrypt (RFC 7914), r = 8, p = 1. False when memory is out. */
-bool scrypt_key(struct span passphrase, const uint8_t salt[static SCRYPT_SALT_BYTES],
-                unsigned log2_n, struct key *out);
+bool scrypt_key(struct span passphrase, struct span salt, unsigned log2_n, struct key *out);
 
 /* Ed25519 (RFC 8032). False when memory is out. */
 bool ed25519_public(const struct key *secret, uint8_t key[static 32]);

@@ -48,7 +48,8 @@ static bool derive(const struct keeper_master *master, const struct keeper_deriv
     case KEEPER_MASTER_PASSPHRASE:
         if (master->secret.len == 0)
             return error_set(why, ERROR_IMPOSSIBLE, "4.3.0", "the passphrase is empty");
-        if (!scrypt_key(master->secret, derivation->salt, derivation->log2_n, &key))
+        if (!scrypt_key(master->secret, span_make(derivation->salt, sizeof derivation->salt),
+                        derivation->log2_n, &key))
             return error_set(why, ERROR_TEMPORARY, "4.3.1", "no memory to stretch a passphrase");
         break;
     }

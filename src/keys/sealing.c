@@ -8,8 +8,9 @@
 
 #include <assert.h>
 
-_Static_assert(SEAL_CHUNK_OVERHEAD == GCM_TAG_BYTES, "a chunk is its bytes and a tag");
-_Static_assert(SEAL_TEXT_OVERHEAD == GCM_NONCE_BYTES + GCM_TAG_BYTES, "a text has its nonce too");
+_Static_assert(SEAL_CHUNK_OVERHEAD == (int)GCM_TAG_BYTES, "a chunk is its bytes and a tag");
+_Static_assert(SEAL_TEXT_OVERHEAD == (int)GCM_NONCE_BYTES + (int)GCM_TAG_BYTES,
+               "a text has its nonce too");
 _Static_assert(BINDING_TAG_BYTES == SHA256_DIGEST_LENGTH, "a tag is one HMAC-SHA-256");
 
 struct content_cipher {
