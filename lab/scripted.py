@@ -251,3 +251,16 @@ class Session:
                 return False
             self.send(answer)
         return True
+
+
+def main():
+    """python3 -m lab.scripted ADDRESS PORT [lmtp] [CERTIFICATE KEY]: a well-behaved one, as a process of its own."""
+    import sys
+
+    words = [word for word in sys.argv[3:] if word != "lmtp"]
+    ScriptedServer(sys.argv[1], int(sys.argv[2]), *words, lmtp="lmtp" in sys.argv[3:]).start()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

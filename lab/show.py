@@ -25,8 +25,7 @@ from .mails import mails
 from .names import NameServer
 from .peers import Peers
 from .postfix import Postfix
-from .processes import free_port
-from .scripted import ScriptedServer
+from .processes import Server, free_port, wait_for_port
 
 HOUSE = Path(__file__).resolve().parent.parent
 # As root the roles run as users of their own, who must be able to reach the folder.
@@ -105,7 +104,7 @@ class SmallInternet:
             "Exim with a self-signed certificate", SELF_SIGNED, self.mx_port, stranger,
             lambda: Exim(self.peers, self.folder / "exim", SELF_SIGNED, self.mx_port, "mx.oldclinic.example",
                          ["oldclinic.example", "lab.example"], *stranger))
-        self.servers.append(ScriptedServer(PLAIN, self.mx_port).start())
+        self._start_scripted("plain", PLAIN, self.mx_port)
         self._real_or_scripted(
             "Dovecot behind our own domain", "127.0.0.1", self.lmtp_port, (None, None),
             lambda: Dovecot(self.peers, self.folder / "dovecot", "127.0.0.1", self.lmtp_port), lmtp=True)
@@ -116,7 +115,16 @@ class SmallInternet:
             server.start()
         except (RuntimeError, OSError, KeyError) as problem:
             self.remarks.append(f"{what} could not run here ({problem}); a scripted server takes its place")
-            server = ScriptedServer(address, port, *certificate, lmtp=lmtp).start()
+            self._start_scripted(what.split()[0].lower(), address, port, *filter(None, certificate),
+                                 *(["lmtp"] if lmtp else []))
+        else:
+            self.servers.append(server)
+
+    def _start_scripted(self, name, address, port, *words):
+        """As a process of its own, so that it stays when the show has ended."""
+        server = Server(name, [sys.executable, "-m", "lab.scripted", address, port, *words],
+                        self.folder / f"{name}.log", cwd=HOUSE)
+        wait_for_port(address, port, process=server.process)
         self.servers.append(server)
 
     def hospital_server(self, relay_port):
@@ -233,9 +241,7 @@ def _start_time(pid):
 def _remember(internet, gateway):
     processes = [gateway.process.pid]
     for server in internet.servers:
-        inner = getattr(server, "_server", None)
-        if inner is not None:
-            processes.append(inner.process.pid)
+        processes.append(getattr(server, "_server", server).process.pid)
     (RUN / "processes.json").write_text(json.dumps([(pid, _start_time(pid)) for pid in processes]))
 
 
