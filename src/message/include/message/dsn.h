@@ -20,15 +20,20 @@ struct dsn_recipient {
     int64_t last_attempt_ms; /* 0: none was made */
 };
 struct dsn_facts {
-    struct id message;          /* the message that failed */
-    struct id report;           /* the report's own id: its Message-ID */
-    struct span host_name;      /* ours */
-    struct span sender;         /* who gets the report */
+    struct id message;     /* the message that failed */
+    struct id report;      /* the report's own id: its Message-ID */
+    struct span host_name; /* ours */
+    struct span sender;    /* who gets the report */
     int64_t arrived_at_ms, now_ms;
     const struct dsn_recipient *recipients; /* all Action: failed */
     size_t recipient_count;
 };
 /* A complete message: From MAILER-DAEMON, To, Date, Message-ID, Subject of ours, Auto-Submitted:
  * auto-replied, MIME-Version, multipart/report with the human part, message/delivery-status, and
- * text/rfc822-headers that hold nothing of the original but our Received-like id and its date. */
+ * text/rfc822-headers that hold nothing of the original but our Received-like id and its date.
+ * 7-bit, CRLF line ends, no line over 998 bytes.
+ *
+ * Appends to `out`. Fails with ERROR_INTERNAL when there is no sender (a bounce never bounces),
+ * when memory or out's limit is met, or when sender or host name hold what no header may; `out`
+ * then holds part of a report. There is at least one recipient. */
 MUST_USE bool dsn_write(const struct dsn_facts *facts, struct buffer *out, struct error *why);

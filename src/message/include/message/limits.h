@@ -22,14 +22,15 @@ enum {
     /* Of them our own: a message that goes out, through a list and in again comes by us twice, and
      * each further forwarder adds one. Two forwarders that write to each other stop here. */
     MESSAGE_OWN_HOPS_MAX = 8,
-    /* What is kept of a Received field to look for our own name: the longest of ours with a client's
-     * name of 255 bytes, each escaped, before our "by". */
-    MESSAGE_RECEIVED_MAX = 640,
+    /* What is kept of a Received field to look for our own name: even in one of ours with a
+     * client's name of 255 bytes, each escaped, it stands before that. */
+    MESSAGE_RECEIVED_MAX = 1024,
     /* A decoded header text that rules look at; what is longer is cut, never refused. */
     HEADER_TEXT_MAX = 16384,
     /* Bytes of a field's value that are read for it: encoded words take some four for one. */
     HEADER_TEXT_SOURCE_MAX = 65536,
-    /* RFC 5322 section 2.1.1, CRLF not counted: where our own lines fold, and where they must end. */
+    /* RFC 5322 section 2.1.1, CRLF not counted: where our own lines fold, and where they must end.
+     */
     HEADER_FOLD_COLUMN = 78,
     HEADER_LINE_MAX = 998,
     /* A peer's reply in a report, escaped. With its field's name it fits in a line even when there
