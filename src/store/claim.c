@@ -1,0 +1,244 @@
+/* Claiming: due deliveries are found by index alone, copied out and leased, in one transaction. */
+/* SPDX-License-Identifier: ISC */
+#include "claim.h"
+
+#include "base/memory.h"
+#include "rows.h"
+
+#include <stdlib.h>
+
+static bool is_among(struct span name, const struct span *skip, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (span_equal(name, skip[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_full(const struct claim_job *job) { return job->count == job->claim->limit; }
+
+/* Takes what the query finds into the job, without a lease yet. An arena that is full ends the
+ * claim early: what fitted is handed out, the rest stays due. */
+static bool take_rows(struct claim_job *job, struct query *query, bool *is_arena_full,
+                      struct error *why)
+{
+    *is_arena_full = false;
+    while (!is_full(job) && query_row(query)) {
+        struct store_claimed *claimed = &job->claimed[job->count];
+        *claimed = (struct store_claimed){0};
+        if (!row_delivery(query, 0, job->arena, &claimed->message.id, &claimed->delivery)) {
+            *is_arena_full = true;
+            break;
+        }
+        job->count++;
+    }
+    return query_end(query, why);
+}
+
+static bool lease_rows(struct ledger *ledger, struct claim_job *job, size_t from,
+                       struct error *why)
+{
+    struct query query;
+
+    for (size_t i = from; i < job->count; i++) {
+        struct store_claimed *claimed = &job->claimed[i];
+        query_begin(&query, &ledger->connection, SQL_LEASE_DELIVERY);
+        query_bytes(&query, row_id_bytes(&claimed->message.id));
+        query_int(&query, claimed->delivery.number);
+        query_int(&query, (int64_t)job->claim->lease);
+        query_int(&query, job->claim->lease_until_ms);
+        if (!ledger_touch_returned(ledger, &query, why))
+            return false;
+        claimed->delivery.lease = job->claim->lease;
+        claimed->delivery.due_at_ms = job->claim->lease_until_ms;
+    }
+    return true;
+}
+
+static bool claim_impatient(struct ledger *ledger, struct claim_job *job, bool *is_arena_full,
+                            struct error *why)
+{
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_IMPATIENT_DELIVERIES);
+    query_int(&query, job->claim->now_ms);
+    query_int(&query, (int64_t)job->claim->limit);
+    return take_rows(job, &query, is_arena_full, why) && lease_rows(ledger, job, 0, why);
+}
+
+static bool claim_of_destination(struct ledger *ledger, struct claim_job *job, int64_t destination,
+                                 bool *is_arena_full, struct error *why)
+{
+    size_t limit = job->claim->limit - job->count, from = job->count;
+    struct query query;
+
+    if (limit > job->claim->limit_per_destination)
+        limit = job->claim->limit_per_destination;
+    query_begin(&query, &ledger->connection, SQL_DUE_DELIVERIES);
+    query_int(&query, destination);
+    query_int(&query, job->claim->now_ms);
+    query_int(&query, (int64_t)limit);
+    return take_rows(job, &query, is_arena_full, why) && lease_rows(ledger, job, from, why);
+}
+
+/* The destination rows are not changed before the tallies are settled, so that walking them by
+ * next_due goes on undisturbed. */
+static bool claim_due(struct ledger *ledger, struct claim_job *job, struct error *why)
+{
+    const struct store_claim *claim = job->claim;
+    bool is_arena_full = false, is_done = true;
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_DUE_DESTINATIONS);
+    query_int(&query, claim->now_ms);
+    while (is_done && !is_full(job) && !is_arena_full && query_row(&query)) {
+        if (!is_among(query_get_bytes(&query, 1), claim->skip, claim->skip_count))
+            is_done = claim_of_destination(ledger, job, query_get_int(&query, 0), &is_arena_full,
+                                           why);
+    }
+    return query_end(&query, why) && is_done;
+}
+
+static int by_message(const void *a, const void *b)
+{
+    const struct store_claimed *left = a, *right = b;
+    int order = memcmp(left->message.id.bytes, right->message.id.bytes, ID_BYTES);
+
+    if (order != 0)
+        return order;
+    return (left->delivery.number > right->delivery.number) -
+           (left->delivery.number < right->delivery.number);
+}
+
+/* A delivery whose message is gone comes with the message's id alone: its owner holds it. */
+static bool read_message(struct ledger *ledger, struct claim_job *job, size_t i, bool *is_fitting,
+                         struct error *why)
+{
+    struct store_claimed *claimed = &job->claimed[i];
+    struct query query;
+
+    if (i > 0 && id_equal(claimed[-1].message.id, claimed->message.id)) {
+        claimed->message = claimed[-1].message;
+        return true;
+    }
+    query_begin(&query, &ledger->connection, SQL_FIND_MESSAGE);
+    query_bytes(&query, row_id_bytes(&claimed->message.id));
+    if (query_row(&query))
+        *is_fitting = row_message(&query, 0, job->arena, &claimed->message);
+    return query_end(&query, why);
+}
+
+static bool read_last_leaf(struct ledger *ledger, struct claim_job *job, size_t i,
+                           bool *is_fitting, struct error *why)
+{
+    struct store_claimed *claimed = &job->claimed[i];
+    struct store_journal_row row;
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_LAST_EVENT);
+    query_bytes(&query, row_id_bytes(&claimed->message.id));
+    query_int(&query, claimed->delivery.number);
+    if (query_row(&query)) {
+        *is_fitting = row_event(&query, job->arena, &row);
+        if (*is_fitting) {
+            claimed->last_leaf = row.leaf;
+            claimed->is_leaf_whole = row_is_whole(&row, &ledger->scratch);
+        }
+    }
+    return query_end(&query, why);
+}
+
+/* Lets go of what does not fit: free, and due as before. */
+static bool let_go(struct ledger *ledger, struct claim_job *job, size_t from, struct error *why)
+{
+    struct query query;
+
+    for (size_t i = from; i < job->count; i++) {
+        query_begin(&query, &ledger->connection, SQL_LEASE_DELIVERY);
+        query_bytes(&query, row_id_bytes(&job->claimed[i].message.id));
+        query_int(&query, job->claimed[i].delivery.number);
+        query_int(&query, 0);
+        query_int(&query, job->claim->now_ms);
+        if (!ledger_touch_returned(ledger, &query, why))
+            return false;
+    }
+    job->count = from;
+    return from > 0 || row_no_memory(why);
+}
+
+bool claim_apply(struct ledger *ledger, void *self, struct error *why)
+{
+    struct claim_job *job = self;
+    bool is_arena_full = false, is_fitting = true;
+
+    job->count = 0; /* the group may be run anew */
+    if (!ledger_settle(ledger, why) || !claim_impatient(ledger, job, &is_arena_full, why) ||
+        (!is_arena_full && !claim_due(ledger, job, why)))
+        return false;
+    if (job->count == 0)
+        return !is_arena_full || row_no_memory(why);
+    qsort(job->claimed, job->count, sizeof *job->claimed, by_message);
+    for (size_t i = 0; i < job->count; i++) {
+        if (!read_message(ledger, job, i, &is_fitting, why) ||
+            (is_fitting && !read_last_leaf(ledger, job, i, &is_fitting, why)))
+            return false;
+        if (!is_fitting)
+            return let_go(ledger, job, i, why);
+    }
+    return true;
+}
+
+static bool change_leases(struct ledger *ledger, enum sql sql, const struct lease_job *job,
+                          struct error *why)
+{
+    struct query query;
+
+    query_begin(&query, &ledger->connection, sql);
+    query_int(&query, (int64_t)job->lease);
+    query_int(&query, job->at_ms);
+    return ledger_touch_returned(ledger, &query, why);
+}
+
+bool claim_apply_renewal(struct ledger *ledger, void *self, struct error *why)
+{
+    return change_leases(ledger, SQL_RENEW_LEASES, self, why);
+}
+
+bool claim_apply_end(struct ledger *ledger, void *self, struct error *why)
+{
+    ledger->is_queue_due = true;
+    return change_leases(ledger, SQL_END_LEASES, self, why);
+}
+
+bool claim_next_due(struct connection *connection, const struct span *skip, size_t skip_count,
+                    int64_t *due_at_ms, struct error *why)
+{
+    int64_t earliest = INT64_MAX;
+    bool is_found = false;
+    struct query query;
+
+    query_begin(&query, connection, SQL_NEXT_DUE_DESTINATIONS);
+    while (!is_found && query_row(&query)) {
+        is_found = !is_among(query_get_bytes(&query, 0), skip, skip_count);
+        if (is_found)
+            earliest = query_get_int(&query, 1);
+    }
+    if (!query_end(&query, why))
+        return false;
+
+    query_begin(&query, connection, SQL_NEXT_PATIENCE);
+    while (query_row(&query)) {
+        int64_t at = query_get_int(&query, 0);
+        if (at >= earliest)
+            break;
+        if (query_get_int(&query, 1) != 0 && query_get_int(&query, 2) > at)
+            at = query_get_int(&query, 2); /* leased: not before its lease is over */
+        if (at < earliest)
+            earliest = at;
+    }
+    if (!query_end(&query, why))
+        return false;
+    *due_at_ms = earliest;
+    return true;
+}
