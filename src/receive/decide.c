@@ -1,0 +1,183 @@
+/* From the envelope and the text to facts, from facts to decisions, and from these to deliveries.
+ */
+/* SPDX-License-Identifier: ISC */
+#include "acceptance.h"
+
+#include "message/header.h"
+
+#include <assert.h>
+
+enum {
+    DAY_MS = 24 * 3600 * 1000,
+    CONTENT_MARGIN_DAYS = 2,
+    SUBJECT_MAX = 4096, /* bytes of the fact: with the others it is sealed as one text */
+};
+
+static bool out_of_memory(struct error *why)
+{
+    return error_set(why, ERROR_TEMPORARY, "4.3.1", "no memory for a message's decisions");
+}
+
+/* The Subject fields, decoded, one behind the other: a rule that looks for a word finds it in any.
+ */
+static bool find_subject(struct acceptance *acceptance, struct span text)
+{
+    struct header_field field;
+    struct span subject = SPAN_LITERAL("");
+    size_t position = 0, found = 0;
+
+    while (found < RECEIVE_SUBJECTS_MAX && header_next(text, &position, &field)) {
+        struct span decoded;
+
+        if (!span_equal_caseless(field.name, SPAN_LITERAL("Subject")))
+            continue;
+        decoded = span_until(header_text(field.value, acceptance->arena), SUBJECT_MAX);
+        if (!decoded.data)
+            return false;
+        if (found++ == 0) {
+            subject = decoded;
+            continue;
+        }
+        subject = arena_format(acceptance->arena, "%.*s %.*s", (int)subject.len, subject.data,
+                               (int)decoded.len, decoded.data);
+        if (!subject.data)
+            return false;
+        subject = span_until(subject, SUBJECT_MAX);
+    }
+    acceptance->facts.subject = subject;
+    return true;
+}
+
+static bool find_facts(struct acceptance *acceptance)
+{
+    struct session *session = acceptance->session;
+    struct transaction *transaction = &session->transaction;
+
+    acceptance->facts = (struct facts){
+        .from = transaction->sender,
+        .through = span_of(session->through),
+        .size = transaction->content.size,
+        .recipients = (unsigned)transaction->recipient_count,
+    };
+    acceptance->sender = address_print(&transaction->sender, acceptance->arena);
+    return acceptance->sender.data && find_subject(acceptance, buffer_span(&session->body));
+}
+
+static struct span destination_of(const struct recipient *recipient, struct arena *arena)
+{
+    const struct route *route = recipient->route;
+
+    if (!route)
+        return recipient->address.domain;
+    if (route->is_unix)
+        return arena_format(arena, "route:unix:%.*s", SPAN_ARGS(route->host));
+    return arena_format(arena, "route:%.*s:%u", SPAN_ARGS(route->host), route->port);
+}
+
+/* Content ends with the class of its day: no delivery may outlive it. */
+static int32_t day_needed(const struct ladder *ladder, int64_t now_ms)
+{
+    const int64_t standing = (int64_t)CONTENT_CLASS_DAYS * DAY_MS;
+    int64_t needed = (int64_t)(LADDER_LIFE_DAYS + CONTENT_MARGIN_DAYS) * DAY_MS;
+
+    for (size_t i = 0; i < ladder->count; i++)
+        if (ladder->rungs[i].way == WAY_HOLD)
+            needed += ladder->rungs[i].patience_ms ? ladder->rungs[i].patience_ms
+                                                   : (int64_t)HOLD_DEFAULT_DAYS * DAY_MS;
+    return clock_day(now_ms + (needed > standing ? needed : standing));
+}
+
+/* A refused recipient among others is one whose mail comes back; a held one waits on a ladder that
+ * holds, so that the keeper can see it is held. */
+static struct ladder ladder_of(const struct decision *decision, struct rung *rung)
+{
+    switch (decision->kind) {
+    case DECISION_SEND:
+        return decision->ladder;
+    case DECISION_HOLD:
+        *rung = (struct rung){.way = WAY_HOLD, .patience_ms = decision->hold_ms};
+        break;
+    case DECISION_REFUSE:
+        *rung = (struct rung){.way = WAY_RETURN};
+        break;
+    }
+    return (struct ladder){.rungs = rung, .count = 1};
+}
+
+static bool begin_delivery(struct acceptance *acceptance, struct decided *decided)
+{
+    struct rung own;
+    struct ladder ladder = ladder_of(&decided->decision, &own);
+    struct step step = ladder_begin(&ladder, acceptance->now_ms);
+
+    decided->ladder = ladder_print(&ladder, acceptance->arena);
+    decided->destination = destination_of(decided->recipient, acceptance->arena);
+    decided->address = address_print(&decided->recipient->address, acceptance->arena);
+    decided->content_day = day_needed(&ladder, acceptance->now_ms);
+    decided->rung = (uint32_t)step.rung;
+    decided->state = DELIVERY_WAITING;
+    decided->ends_at_ms = step.rung_ends_at_ms;
+    switch (step.kind) {
+    case STEP_CLIMB:
+        break;
+    case STEP_HOLD:
+        decided->state = DELIVERY_HELD;
+        break;
+    case STEP_RETURN: /* the deliverer writes the report */
+        decided->ends_at_ms = acceptance->now_ms + (int64_t)LADDER_LIFE_DAYS * DAY_MS;
+        break;
+    case STEP_END:
+    case STEP_RETRY:
+        assert(!"a delivery's first step");
+    }
+    return decided->ladder.data && decided->destination.data && decided->address.data;
+}
+
+static void join_group(struct acceptance *acceptance, struct decided *decided)
+{
+    const struct recipient *recipient = decided->recipient;
+    struct group *group = acceptance->groups, *end = group + acceptance->group_count;
+
+    while (group < end && (group->organisation != recipient->organisation ||
+                           group->is_inward != recipient->is_inward))
+        group++;
+    if (group == end) {
+        assert(acceptance->group_count < RECEIVE_GROUPS_MAX); /* RCPT has seen to that */
+        acceptance->group_count++;
+        group->organisation = recipient->organisation;
+        group->is_inward = recipient->is_inward;
+        group->organisation_name =
+            policy_organisation_name(acceptance->policy, recipient->organisation);
+    }
+    decided->group = (size_t)(group - acceptance->groups);
+    group->count++;
+    group->waiting += decided->state == DELIVERY_WAITING;
+    if (decided->content_day > group->content_day)
+        group->content_day = decided->content_day;
+}
+
+bool acceptance_decide(struct acceptance *acceptance, struct error *why)
+{
+    const struct transaction *transaction = &acceptance->session->transaction;
+
+    acceptance->count = transaction->recipient_count;
+    acceptance->decided =
+        arena_take_array(acceptance->arena, acceptance->count, sizeof *acceptance->decided);
+    if (!acceptance->decided || !find_facts(acceptance))
+        return out_of_memory(why);
+    for (size_t i = 0; i < acceptance->count; i++) {
+        struct decided *decided = &acceptance->decided[i];
+        struct facts facts = acceptance->facts;
+
+        decided->recipient = &transaction->recipients[i];
+        facts.to = decided->recipient->address;
+        facts.organisation = decided->recipient->organisation;
+        facts.is_inward = decided->recipient->is_inward;
+        policy_decide(acceptance->policy, &facts, NULL, 0, &decided->decision);
+        acceptance->refused += decided->decision.kind == DECISION_REFUSE;
+        if (!begin_delivery(acceptance, decided))
+            return out_of_memory(why);
+        join_group(acceptance, decided);
+    }
+    return true;
+}
