@@ -11,6 +11,7 @@
 #include "base/memory.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 enum { TEXT_COLUMNS = 72 };
 

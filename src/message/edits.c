@@ -9,6 +9,8 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 
+#include <stdio.h>
+
 /* What names recipients that others shall not see (RFC 5322 sections 3.6.3 and 3.6.6). */
 static const struct span hidden_fields[] = {SPAN_LITERAL("Bcc"), SPAN_LITERAL("Resent-Bcc")};
 
