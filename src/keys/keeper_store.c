@@ -109,9 +109,9 @@ static bool write_table(const struct keeper_file *file, const struct keeper_tabl
     scoped_buffer out;
     uint8_t mac[KEEPER_FILE_MAC_BYTES];
 
+    buffer_init(&out, KEEPER_FILE_MAX);
     if (!file->path)
         return true;
-    buffer_init(&out, KEEPER_FILE_MAX);
     if (!buffer_reserve(&out, KEEPER_FILE_FIXED_BYTES +
                                   table->class_count * KEEPER_CLASS_PRINTED_BYTES) ||
         !keeper_table_print(table, from_day, &out))

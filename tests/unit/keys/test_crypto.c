@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static void from_hex(const char *hex, void *out, size_t len)
@@ -140,9 +141,10 @@ static void gcm_is_as_in_its_specification(void **state)
              "e2449a6b525b16aedf5aa0de657ba637b39",
              plain, sizeof plain);
     gcm_seal(gcm, &key, &input, pieces, 2, sealed);
-    assert_hex(sealed, sizeof sealed,
-               "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b0"
-               "8b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b");
+    assert_hex(
+        sealed, sizeof sealed,
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b0"
+        "8b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b");
     assert_true(gcm_open(gcm, NULL, &input, span_make(sealed, sizeof sealed), opened));
     assert_memory_equal(opened, plain, sizeof plain);
     sealed[75] ^= 1;
@@ -157,7 +159,8 @@ static void scrypt_is_as_in_rfc_7914(void **state)
     struct key key;
 
     (void)state;
-    assert_true(scrypt_key(SPAN_LITERAL("pleaseletmein"), SPAN_LITERAL("SodiumChloride"), 14, &key));
+    assert_true(
+        scrypt_key(SPAN_LITERAL("pleaseletmein"), SPAN_LITERAL("SodiumChloride"), 14, &key));
     assert_hex(key.bytes, 32, "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2");
 }
 
@@ -171,9 +174,10 @@ static void ed25519_is_as_in_rfc_8032(void **state)
     assert_true(ed25519_public(&secret, key));
     assert_hex(key, 32, "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
     assert_true(ed25519_sign(&secret, SPAN_LITERAL("\x72"), signature));
-    assert_hex(signature, 64,
-               "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f"
-               "3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
+    assert_hex(
+        signature, 64,
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f"
+        "3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
     assert_true(ed25519_verify(key, SPAN_LITERAL("\x72"), signature));
     assert_false(ed25519_verify(key, SPAN_LITERAL("\x73"), signature));
     for (size_t i = 0; i < sizeof signature; i++) {

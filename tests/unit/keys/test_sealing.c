@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static const struct key key_a = {{1, 2, 3}}, key_b = {{1, 2, 4}};
@@ -71,8 +72,8 @@ static void content_opens_as_it_was_sealed(void **state)
 static void pieces_are_sealed_as_one(void **state)
 {
     scoped(content_cipher) cipher = content_cipher_new(&key_a, message_a);
-    struct span pieces[] = {span_make(text, 10), {NULL, 0}, span_make(text + 10, 1),
-                            span_make(text + 11, 500)};
+    struct span pieces[] = {
+        span_make(text, 10), {NULL, 0}, span_make(text + 10, 1), span_make(text + 11, 500)};
     struct span whole = span_make(text, 511);
     scoped_buffer a, b;
 
@@ -134,8 +135,8 @@ static void a_chunk_with_any_byte_changed_or_cut_does_not_open(void **state)
         assert_false(opens(&key_a, message_a, 2, true, span_until(last, i)));
     }
     /* Longer than any chunk, and a full one that is a byte short. */
-    assert_false(opens(&key_a, message_a, 0, false,
-                       span_until(buffer_span(&sealed[0]), sealed[0].len - 1)));
+    assert_false(
+        opens(&key_a, message_a, 0, false, span_until(buffer_span(&sealed[0]), sealed[0].len - 1)));
     assert_false(opens(&key_a, message_a, 0, true, span_make(text, sizeof text)));
     for (size_t i = 0; i < CHUNKS; i++)
         buffer_clear(&sealed[i]);
@@ -200,11 +201,10 @@ static void a_text_with_any_byte_changed_or_cut_does_not_open(void **state)
                           &sealed));
     for (size_t i = 0; i < sealed.len; i++) {
         sealed.data[i] ^= 1;
-        assert_false(
-            text_open(&key_a, message_a, TEXT_SENDER, buffer_span(&sealed), &out, &why));
+        assert_false(text_open(&key_a, message_a, TEXT_SENDER, buffer_span(&sealed), &out, &why));
         sealed.data[i] ^= 1;
-        assert_false(text_open(&key_a, message_a, TEXT_SENDER,
-                               span_until(buffer_span(&sealed), i), &out, &why));
+        assert_false(text_open(&key_a, message_a, TEXT_SENDER, span_until(buffer_span(&sealed), i),
+                               &out, &why));
         assert_int_equal(why.kind, ERROR_INTERNAL);
     }
     assert_false(text_open(&key_b, message_a, TEXT_SENDER, buffer_span(&sealed), &out, &why));
