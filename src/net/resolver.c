@@ -19,27 +19,32 @@ static bool is_host_character(char c)
     return ascii_is_letter(c) || ascii_is_digit(c) || c == '-' || c == '_';
 }
 
-/* A name that DNS can hold and mail can use, in lower case and without the final dot; NULL where it
- * is none. */
-static char *host_name(struct span text, struct arena *arena)
+/* A name that DNS can hold and mail can use, a final dot aside. */
+static bool is_host_name(struct span text)
 {
     size_t label = 0;
-    char *name;
 
-    if (text.len > 0 && text.data[text.len - 1] == '.')
-        text.len--;
-    if (text.len == 0 || text.len > NAME_MAX_CHARACTERS)
-        return NULL;
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] == '.' ? label == 0 : !is_host_character(text.data[i]))
-            return NULL;
+            return false;
         label = text.data[i] == '.' ? 0 : label + 1;
         if (label > LABEL_MAX)
-            return NULL;
+            return false;
     }
-    if (label == 0 || !(name = arena_string(arena, text)))
-        return NULL;
-    for (char *c = name; *c != '\0'; c++)
+    return label > 0 && text.len <= NAME_MAX_CHARACTERS;
+}
+
+static struct span without_final_dot(struct span name)
+{
+    return name.len > 0 && name.data[name.len - 1] == '.' ? span_until(name, name.len - 1) : name;
+}
+
+/* The name in lower case; NULL when memory is out. */
+static char *lower_name(struct span text, struct arena *arena)
+{
+    char *name = arena_string(arena, text);
+
+    for (char *c = name; c && *c != '\0'; c++)
         *c = ascii_lower(*c);
     return name;
 }
@@ -180,14 +185,17 @@ enum answer resolver_mx(struct resolver *resolver, struct span domain,
                         const struct entropy *entropy, struct arena *arena, struct mx_hosts *out,
                         struct error *why)
 {
-    char *name = host_name(domain, arena);
+    struct span asked = without_final_dot(domain);
+    char *name = is_host_name(asked) ? lower_name(asked, arena) : NULL;
     scoped(question) question = name ? question_ask(resolver, name, DNS_MX, why) : NULL;
     struct dns_result result;
     struct mx_hosts found = {NULL};
     bool has_null = false;
 
-    if (!name)
+    if (!is_host_name(asked))
         return no_such_domain(why, "no domain can have this name");
+    if (!name)
+        return no_memory(why);
     result = question_wait(question, question_deadline(resolver), why);
     if (result.answer == ANSWER_UNKNOWN)
         return ANSWER_UNKNOWN;
@@ -299,8 +307,11 @@ enum answer resolver_addresses(struct resolver *resolver, struct span host, stru
         *out = (struct host_addresses){.addresses = own, .count = 1};
         return ANSWER_YES;
     }
-    if (!(name = host_name(host, arena)))
+    host = without_final_dot(host);
+    if (!is_host_name(host))
         return no_such_domain(why, "no host can have this name");
+    if (!(name = lower_name(host, arena)))
+        return no_memory(why);
     asked_v6 = question_ask(resolver, name, DNS_AAAA, why);
     asked_v4 = question_ask(resolver, name, DNS_A, why);
     v6 = question_wait(asked_v6, until, why);

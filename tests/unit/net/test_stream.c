@@ -518,7 +518,6 @@ static void no_memory_is_an_error_and_leaks_nothing(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     memory_fail_after(1);
     assert_null(stream_new(ends[0]));
-    assert_int_equal(write(ends[1], "x", 0), 0);
     assert_int_equal(recv(ends[1], &line, 1, 0), 0); /* the other end is closed */
     close(ends[1]);
     say(pair.peer, SPAN_LITERAL("x\r\n"));
