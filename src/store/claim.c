@@ -167,13 +167,24 @@ static bool let_go(struct ledger *ledger, struct claim_job *job, size_t from, st
     return from > 0 || row_no_memory(why);
 }
 
+/* Who held them may be dead, or stuck: they are due again, for anybody. */
+static bool expire_leases(struct ledger *ledger, int64_t now_ms, struct error *why)
+{
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_EXPIRE_LEASES);
+    query_int(&query, now_ms);
+    return ledger_touch_returned(ledger, &query, why);
+}
+
 bool claim_apply(struct ledger *ledger, void *self, struct error *why)
 {
     struct claim_job *job = self;
     bool is_arena_full = false, is_fitting = true;
 
     job->count = 0; /* the group may be run anew */
-    if (!ledger_settle(ledger, why) || !claim_impatient(ledger, job, &is_arena_full, why) ||
+    if (!expire_leases(ledger, job->claim->now_ms, why) || !ledger_settle(ledger, why) ||
+        !claim_impatient(ledger, job, &is_arena_full, why) ||
         (!is_arena_full && !claim_due(ledger, job, why)))
         return false;
     if (job->count == 0)
@@ -211,6 +222,18 @@ bool claim_apply_end(struct ledger *ledger, void *self, struct error *why)
     return change_leases(ledger, SQL_END_LEASES, self, why);
 }
 
+/* The first row's number; *earliest stays where it is earlier, or where there is none. */
+static bool find_first(struct connection *connection, enum sql sql, int64_t *earliest,
+                       struct error *why)
+{
+    struct query query;
+
+    query_begin(&query, connection, sql);
+    if (query_row(&query) && query_get_int(&query, 0) < *earliest)
+        *earliest = query_get_int(&query, 0);
+    return query_end(&query, why);
+}
+
 bool claim_next_due(struct connection *connection, const struct span *skip, size_t skip_count,
                     int64_t *due_at_ms, struct error *why)
 {
@@ -218,26 +241,14 @@ bool claim_next_due(struct connection *connection, const struct span *skip, size
     bool is_found = false;
     struct query query;
 
-    query_begin(&query, connection, SQL_NEXT_DUE_DESTINATIONS);
+    query_begin(&query, connection, SQL_NEXT_DESTINATIONS);
     while (!is_found && query_row(&query)) {
         is_found = !is_among(query_get_bytes(&query, 0), skip, skip_count);
         if (is_found)
             earliest = query_get_int(&query, 1);
     }
-    if (!query_end(&query, why))
-        return false;
-
-    query_begin(&query, connection, SQL_NEXT_PATIENCE);
-    while (query_row(&query)) {
-        int64_t at = query_get_int(&query, 0);
-        if (at >= earliest)
-            break;
-        if (query_get_int(&query, 1) != 0 && query_get_int(&query, 2) > at)
-            at = query_get_int(&query, 2); /* leased: not before its lease is over */
-        if (at < earliest)
-            earliest = at;
-    }
-    if (!query_end(&query, why))
+    if (!query_end(&query, why) || !find_first(connection, SQL_FIRST_PATIENCE, &earliest, why) ||
+        !find_first(connection, SQL_FIRST_LEASE_END, &earliest, why))
         return false;
     *due_at_ms = earliest;
     return true;

@@ -23,15 +23,14 @@ static const char tables[] =
     " deleted INTEGER NOT NULL DEFAULT 0, dropped INTEGER NOT NULL DEFAULT 0,"
     " messages INTEGER NOT NULL DEFAULT 0) STRICT;"
 
-    /* Where mail goes: a domain or a route. next_due is NULL where nothing waits, else the later of
-     * the earliest due_at of its deliveries and the end of its put-off. */
+    /* Where mail goes: a domain or a route. next_due is NULL where nothing waits unleased, else the
+     * later of the earliest due_at of its deliveries and the end of its put-off. */
     "CREATE TABLE destination("
     " id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
     " put_off_until INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,"
     " next_due INTEGER, waiting INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0)"
     " STRICT;"
-    "CREATE INDEX destination_due ON destination(next_due) WHERE next_due IS NOT NULL;"
-    "CREATE INDEX destination_open ON destination(waiting + held) WHERE waiting + held > 0;"
+    "CREATE INDEX destination_due ON destination(next_due) WHERE waiting + held > 0;"
 
     /* The first chunk of the body stands here, last, for most have no other. At the last
      * delivery's end wrapped_content and the chunks go. */
@@ -53,12 +52,12 @@ static const char tables[] =
     " tag BLOB NOT NULL, rung INTEGER NOT NULL, attempts INTEGER NOT NULL,"
     " rung_since INTEGER NOT NULL, due_at INTEGER NOT NULL, ends_at INTEGER NOT NULL,"
     " lease INTEGER NOT NULL, last_reason TEXT, UNIQUE(message, number)) STRICT;"
-    /* All are partial: what has ended stays in the table, but weighs on no claim and no list. */
-    "CREATE INDEX delivery_due ON delivery(destination, due_at) WHERE state = 0;"
-    "CREATE INDEX delivery_patience ON delivery(ends_at) WHERE state < 2;"
-    "CREATE INDEX delivery_leased ON delivery(lease) WHERE lease <> 0;"
-    "CREATE INDEX delivery_open ON delivery(message, number) WHERE state < 2;"
-    "CREATE INDEX delivery_open_at ON delivery(destination, message, number) WHERE state < 2;"
+    /* All are partial: what has ended stays in the table, but weighs on no claim and no list. What is
+     * leased, as all fresh mail is, stands in no index by which it could be claimed. */
+    "CREATE INDEX delivery_due ON delivery(destination, due_at) WHERE state = 0 AND lease = 0;"
+    "CREATE INDEX delivery_patience ON delivery(ends_at) WHERE state < 2 AND lease = 0;"
+    "CREATE INDEX delivery_leased ON delivery(due_at) WHERE lease <> 0;"
+    "CREATE INDEX delivery_open ON delivery(message, number, destination) WHERE state < 2;"
 
     /* The journal: a row is leaf `sequence` of the tree. Salt and detail are NULL once purged. */
     "CREATE TABLE event("

@@ -49,13 +49,14 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
     [SQL_COUNT_DESTINATION] =
         {"UPDATE destination SET waiting = waiting + ?2, held = held + ?3, "
          "next_due = max(put_off_until, (SELECT min(d.due_at) FROM delivery d "
-         "WHERE d.destination = ?1 AND d.state = 0)) WHERE id = ?1"},
+         "WHERE d.destination = ?1 AND d.state = 0 AND d.lease = 0)) WHERE id = ?1"},
     [SQL_PUT_DESTINATION_OFF] =
         {"UPDATE destination SET put_off_until = ?2, failures = ?3 WHERE id = ?1"},
     [SQL_DESTINATION_FAILURES] = {"SELECT failures FROM destination WHERE name = ?1"},
     [SQL_LIST_DESTINATIONS] =
         {"SELECT name, waiting, held, next_due, failures FROM destination INDEXED BY "
-         "destination_open WHERE waiting + held > 0 ORDER BY waiting + held DESC LIMIT ?1"},
+         "destination_due WHERE waiting + held > 0 ORDER BY waiting + held DESC LIMIT ?1",
+         .may_scan = true}, /* the index holds those with open deliveries, and no other */
 
     [SQL_ADD_MESSAGE] =
         {"INSERT INTO message(id, organisation, accepted_at, size, has_8bit, is_sender_known, "
@@ -97,33 +98,40 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
                                    " WHERE d.state < 2 AND (d.message, d.number) > (?1, ?2) "
                                    "ORDER BY d.message, d.number LIMIT ?3"},
     [SQL_LIST_QUEUE_OF_DESTINATION] =
-        {QUEUE_ROWS " INDEXED BY delivery_open_at" WITH_MESSAGE WITH_DESTINATION
+        {QUEUE_ROWS " INDEXED BY delivery_open" WITH_MESSAGE WITH_DESTINATION
                     " WHERE d.destination = ?4 AND d.state < 2 AND "
                     "(d.message, d.number) > (?1, ?2) ORDER BY d.message, d.number LIMIT ?3"},
 
-    [SQL_DUE_DESTINATIONS] = {"SELECT id, name FROM destination INDEXED BY destination_due "
-                              "WHERE next_due <= ?1 ORDER BY next_due"},
+    [SQL_DUE_DESTINATIONS] =
+        {"SELECT id, name FROM destination INDEXED BY destination_due "
+         "WHERE waiting + held > 0 AND next_due <= ?1 ORDER BY next_due"},
     [SQL_DUE_DELIVERIES] =
         {"SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_due" WITH_DESTINATION
-         " WHERE d.destination = ?1 AND d.state = 0 AND d.due_at <= ?2 ORDER BY d.due_at LIMIT ?3"},
-    /* Whoever holds a living lease acts himself, or his lease runs out. */
+         " WHERE d.destination = ?1 AND d.state = 0 AND d.lease = 0 AND d.due_at <= ?2 "
+         "ORDER BY d.due_at LIMIT ?3"},
     [SQL_IMPATIENT_DELIVERIES] =
         {"SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_patience" WITH_DESTINATION
-         " WHERE d.state < 2 AND d.ends_at <= ?1 AND (d.lease = 0 OR d.due_at <= ?1) "
-         "ORDER BY d.ends_at LIMIT ?2"},
+         " WHERE d.state < 2 AND d.lease = 0 AND d.ends_at <= ?1 ORDER BY d.ends_at LIMIT ?2"},
     [SQL_LEASE_DELIVERY] = {"UPDATE delivery SET lease = ?3, due_at = ?4 "
                             "WHERE message = ?1 AND number = ?2 RETURNING destination"},
+    [SQL_EXPIRE_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET lease = 0 "
+                           "WHERE lease <> 0 AND due_at <= ?1 RETURNING destination"},
+    /* The next four walk an index that holds what is leased, and nothing else, or take its first. */
     [SQL_RENEW_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET due_at = ?2 "
-                          "WHERE lease = ?1 AND lease <> 0 RETURNING destination"},
+                          "WHERE lease = ?1 AND lease <> 0",
+                          .may_scan = true},
     [SQL_END_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET lease = 0, due_at = ?2 "
                         "WHERE lease <> 0 AND lease <> ?1 RETURNING destination",
-                        .may_scan = true}, /* the index holds what is leased, and nothing else */
-    [SQL_NEXT_DUE_DESTINATIONS] = {"SELECT name, next_due FROM destination INDEXED BY "
-                                   "destination_due WHERE next_due IS NOT NULL ORDER BY next_due",
-                                   .may_scan = true}, /* in order, until one is not skipped */
-    [SQL_NEXT_PATIENCE] = {"SELECT ends_at, lease, due_at FROM delivery INDEXED BY "
-                           "delivery_patience WHERE state < 2 ORDER BY ends_at",
-                           .may_scan = true}, /* in order, until one is not leased */
+                        .may_scan = true},
+    [SQL_FIRST_LEASE_END] = {"SELECT due_at FROM delivery INDEXED BY delivery_leased "
+                             "WHERE lease <> 0 ORDER BY due_at LIMIT 1",
+                             .may_scan = true},
+    [SQL_FIRST_PATIENCE] = {"SELECT ends_at FROM delivery INDEXED BY delivery_patience "
+                            "WHERE state < 2 AND lease = 0 ORDER BY ends_at LIMIT 1",
+                            .may_scan = true},
+    [SQL_NEXT_DESTINATIONS] = {"SELECT name, next_due FROM destination INDEXED BY destination_due "
+                               "WHERE waiting + held > 0 AND next_due IS NOT NULL "
+                               "ORDER BY next_due"}, /* in order, until one is not skipped */
 
     [SQL_READ_TREE] = {"SELECT epoch, size, peaks FROM tree WHERE id = 1"},
     [SQL_WRITE_TREE] = {"UPDATE tree SET epoch = ?1, size = ?2, peaks = ?3 WHERE id = 1"},

@@ -44,10 +44,12 @@ enum sql {
     SQL_DUE_DELIVERIES,
     SQL_IMPATIENT_DELIVERIES,
     SQL_LEASE_DELIVERY,
+    SQL_EXPIRE_LEASES,
     SQL_RENEW_LEASES,
     SQL_END_LEASES,
-    SQL_NEXT_DUE_DESTINATIONS,
-    SQL_NEXT_PATIENCE,
+    SQL_FIRST_LEASE_END,
+    SQL_FIRST_PATIENCE,
+    SQL_NEXT_DESTINATIONS,
 
     SQL_READ_TREE,
     SQL_WRITE_TREE,
@@ -66,5 +68,5 @@ enum sql {
 /* The states of a delivery that is not at an end come first; 0 is waiting, 1 is held (store.h). */
 extern const struct sql_statement {
     const char *text;
-    bool may_scan; /* reads a whole table that stays small */
+    bool may_scan; /* walks a whole table or index, on purpose: it stays small, or the first will do */
 } sql_statements[SQL_STATEMENT_COUNT];
