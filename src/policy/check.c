@@ -198,8 +198,9 @@ static void check_required(struct checker *checker)
                            "`hostname \"mx.x.example\"`"},
         {SETTING_STATE, "`state` is missing: the folder in which mail waits, such as "
                         "`state \"/var/lib/letterlock\"`"},
-        {SETTING_CERTIFICATE, "`certificate` is missing: what listeners prove themselves with, such "
-                              "as `certificate \"chain.pem\" key \"key.pem\"`"},
+        {SETTING_CERTIFICATE,
+         "`certificate` is missing: what listeners prove themselves with, such "
+         "as `certificate \"chain.pem\" key \"key.pem\"`"},
         {SETTING_MASTER_KEY, "`master key` is missing: what seals the mail that waits, such as "
                              "`master key credential \"letterlock\"`"},
     };
@@ -234,8 +235,7 @@ static void check_listener(struct checker *checker, const struct listener_row *r
     }
     if (settings->laboratory.host.len > 0 &&
         (!network_parse(settings->laboratory.host, &laboratory) ||
-         !network_parse(row->listener.address, &address) ||
-         !network_holds(&laboratory, &address)))
+         !network_parse(row->listener.address, &address) || !network_holds(&laboratory, &address)))
         complain(checker->book, POLICY_ERROR, row->place,
                  "with a `laboratory` every listener is inside it: say `on` an address of %.*s",
                  SPAN_ARGS(settings->laboratory.host));

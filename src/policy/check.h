@@ -1,4 +1,5 @@
-/* What is done once a file has been parsed: names are found, files read, and the whole is checked. */
+/* What is done once a file has been parsed: names are found, files read, and the whole is checked.
+ */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
@@ -18,5 +19,8 @@ MUST_USE bool check_sections(struct checker *checker);
 /* What the daemon cannot do without, and listeners. */
 void check_settings(struct checker *checker);
 /* Of a setting that nobody wrote: no line is shown. */
-static inline struct place place_of_nothing(void) { return (struct place){1, 1, SIZE_MAX}; }
+static inline struct place place_of_nothing(void)
+{
+    return (struct place){1, 1, SIZE_MAX};
+}
 bool complain_of_memory(struct checker *checker);

@@ -14,8 +14,8 @@ void book_init(struct book *book, struct span source, struct arena *arena,
                struct policy_complaints *complaints)
 {
     *complaints = (struct policy_complaints){0};
-    complaints->list = arena_take_array(arena, POLICY_ERRORS_MAX + POLICY_WARNINGS_MAX,
-                                        sizeof *complaints->list);
+    complaints->list =
+        arena_take_array(arena, POLICY_ERRORS_MAX + POLICY_WARNINGS_MAX, sizeof *complaints->list);
     *book = (struct book){.source = source, .arena = arena, .complaints = complaints};
 }
 

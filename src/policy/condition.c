@@ -33,7 +33,10 @@ static const struct {
 };
 _Static_assert(sizeof fact_rows / sizeof fact_rows[0] == FACT_COUNT, "a fact without a row");
 
-const char *fact_words(enum fact_kind fact) { return fact_rows[fact].words; }
+const char *fact_words(enum fact_kind fact)
+{
+    return fact_rows[fact].words;
+}
 
 /* ---- reading ---- */
 
@@ -110,7 +113,7 @@ static bool expect_fact(struct parser *p, struct condition **condition)
 
 static bool expect_term(struct parser *p, struct condition **condition)
 {
-    struct condition *not;
+    struct condition * not ;
 
     if (is_word(p, "not")) {
         if (!(not = condition_new(p, CONDITION_NOT)))
@@ -118,8 +121,8 @@ static bool expect_term(struct parser *p, struct condition **condition)
         advance(p);
         if (is_word(p, "not"))
             return fail(p, "`not not` says nothing; leave both out");
-        *condition = not;
-        return expect_term(p, &not->first);
+        *condition = not ;
+        return expect_term(p, &not ->first);
     }
     if (!is_mark(p, '('))
         return expect_fact(p, condition);

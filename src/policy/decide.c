@@ -22,7 +22,8 @@ struct listener_to_rules {
 static const struct condition *decider(const struct condition *condition, const struct facts *facts)
 {
     const bool holds = condition_holds(condition, facts);
-    const bool is_by_one = holds ? condition->kind == CONDITION_OR : condition->kind == CONDITION_AND;
+    const bool is_by_one =
+        holds ? condition->kind == CONDITION_OR : condition->kind == CONDITION_AND;
 
     if (!is_by_one)
         return condition;
@@ -37,9 +38,9 @@ static struct span because(const struct condition *when, const struct facts *fac
 {
     scoped_buffer text;
 
+    buffer_init(&text, KIB(16));
     if (!when)
         return SPAN_LITERAL("it has no condition");
-    buffer_init(&text, KIB(16));
     buffer_append_byte(&text, '`');
     print_condition(decider(when, facts), &text);
     buffer_append(&text, matched ? SPAN_LITERAL("` holds") : SPAN_LITERAL("` does not hold"));

@@ -20,18 +20,21 @@ static const struct {
 };
 _Static_assert(sizeof ways / sizeof ways[0] == WAY_COUNT, "a way without a row");
 
-const char *way_name(enum way way) { return ways[way].name; }
-const char *way_readers(enum way way) { return ways[way].readers; }
+const char *way_name(enum way way)
+{
+    return ways[way].name;
+}
+const char *way_readers(enum way way)
+{
+    return ways[way].readers;
+}
 
 const char *outcome_name(enum outcome outcome)
 {
     static const char *const names[] = {
-        [OUTCOME_DELIVERED] = "delivered",
-        [OUTCOME_TEMPORARY] = "temporary",
-        [OUTCOME_IMPOSSIBLE] = "impossible",
-        [OUTCOME_IMPOSSIBLE_FOR_NOW] = "impossible for now",
-        [OUTCOME_REJECTED] = "rejected",
-        [OUTCOME_INTERNAL] = "internal",
+        [OUTCOME_DELIVERED] = "delivered",   [OUTCOME_TEMPORARY] = "temporary",
+        [OUTCOME_IMPOSSIBLE] = "impossible", [OUTCOME_IMPOSSIBLE_FOR_NOW] = "impossible for now",
+        [OUTCOME_REJECTED] = "rejected",     [OUTCOME_INTERNAL] = "internal",
     };
     _Static_assert(sizeof names / sizeof names[0] == OUTCOME_COUNT, "an outcome without a name");
     return names[outcome];
@@ -66,7 +69,7 @@ int64_t ladder_rung_end(const struct ladder *ladder, size_t rung, int64_t since_
     case WAY_CLEARTEXT:
         break;
     case WAY_COUNT:
-        assert(!"a way");
+        assert(false);
     }
     if (at->patience_ms == 0)
         return life_ends;
@@ -129,7 +132,7 @@ struct step ladder_next(const struct ladder *ladder, size_t rung, enum outcome o
     case OUTCOME_INTERNAL:
         break;
     case OUTCOME_COUNT:
-        assert(!"an outcome");
+        assert(false);
     }
     return (struct step){
         .kind = STEP_HOLD,

@@ -6,11 +6,23 @@ static bool is_word_byte(char c)
 {
     return ascii_is_letter(c) || ascii_is_digit(c) || c == '-' || c == '_';
 }
-static bool is_date_byte(char c) { return ascii_is_digit(c) || c == '-' || c == ':'; }
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool is_date_byte(char c)
+{
+    return ascii_is_digit(c) || c == '-' || c == ':';
+}
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
-static bool is_at_end(const struct lexer *lexer) { return lexer->at >= lexer->source.len; }
-static char peek(const struct lexer *lexer) { return lexer->source.data[lexer->at]; }
+static bool is_at_end(const struct lexer *lexer)
+{
+    return lexer->at >= lexer->source.len;
+}
+static char peek(const struct lexer *lexer)
+{
+    return lexer->source.data[lexer->at];
+}
 
 /* Over one byte; a character counts as one column, however many bytes it has. */
 static void step(struct lexer *lexer)

@@ -13,8 +13,9 @@ static bool is_plain_local(struct span local)
     for (size_t i = 0; i < local.len; i++) {
         const char c = local.data[i];
 
-        if (c == '.' ? i == 0 || i + 1 == local.len || local.data[i - 1] == '.'
-                     : !ascii_is_letter(c) && !ascii_is_digit(c) && c != '-' && c != '_' && c != '+')
+        if (c == '.'
+                ? i == 0 || i + 1 == local.len || local.data[i - 1] == '.'
+                : !ascii_is_letter(c) && !ascii_is_digit(c) && c != '-' && c != '_' && c != '+')
             return false;
     }
     return local.len > 0 && local.len <= 64 &&
@@ -68,7 +69,8 @@ static bool key_of(struct span text, struct arena *arena, struct arena *scratch,
     struct span local, domain;
 
     if (!span_split(text, '@', &local, &domain)) {
-        *is_valid = domain_is_valid(text.len > 0 && text.data[0] == '.' ? span_from(text, 1) : text);
+        *is_valid =
+            domain_is_valid(text.len > 0 && text.data[0] == '.' ? span_from(text, 1) : text);
         return lower_key(text, arena, key);
     }
     /* Nearly every address is its own key already. */
@@ -134,7 +136,8 @@ bool list_has_address(const struct list *list, const struct address *address)
     return set_find(&list->set, &key) != SIZE_MAX || has_domain(&list->set, address->domain);
 }
 
-/* Is something that the key means meant by the set too, as itself or as a part of something wider? */
+/* Is something that the key means meant by the set too, as itself or as a part of something wider?
+ */
 static bool has_key(const struct set *set, struct span key)
 {
     size_t at = key.len;
@@ -165,7 +168,10 @@ bool list_may_share(const struct list *a, const struct list *b)
 
 /* ---- files ---- */
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
 
 /* Without its comment, which begins with a `#` at the start or behind a blank. */
 static struct span entry_of(struct span line)

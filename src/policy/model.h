@@ -34,7 +34,8 @@ static inline size_t set_find_span(const struct set *set, struct span key)
     return set_find(set, &(struct joined){{key}});
 }
 
-/* An address or a network; IPv4 is mapped into IPv6, so that 10.0.0.1 and ::ffff:10.0.0.1 are one. */
+/* An address or a network; IPv4 is mapped into IPv6, so that 10.0.0.1 and ::ffff:10.0.0.1 are one.
+ */
 struct network {
     uint8_t bytes[16];
     unsigned bits;
@@ -53,7 +54,7 @@ struct list {
     struct span file; /* empty: the entries are in the policy */
     struct place place;
     struct place file_place;
-    struct span *texts; /* as written */
+    struct span *texts;   /* as written */
     struct place *places; /* of the entries in the policy; NULL for a file's */
     unsigned *lines;      /* of a file's entries; NULL for those in the policy */
     size_t count;
@@ -61,7 +62,7 @@ struct list {
     size_t first_bad;        /* index of the first that is no address, no domain; or count */
     struct set set;          /* of keys */
     uint8_t digest[POLICY_DIGEST_BYTES]; /* of a file's bytes */
-    unsigned uses;           /* enum list_use, those already checked */
+    unsigned uses;                       /* enum list_use, those already checked */
 };
 /* V: a string or the name of a list. */
 struct value {
@@ -114,7 +115,7 @@ struct rule {
     struct span name;
     struct place place;
     struct condition *when; /* NULL: always */
-    struct ladder ladder;         /* send; named where it is by a name */
+    struct ladder ladder;   /* send; named where it is by a name */
     struct place ladder_place;
     int64_t hold_ms; /* hold */
 };
@@ -155,7 +156,7 @@ struct organisation {
     struct rule *rules[STAGE_COUNT], **rule_end[STAGE_COUNT];
     size_t rule_count;
     enum stage latest; /* of the rules so far */
-    struct set names; /* of lists and ladders; the arrays below tell whose each is */
+    struct set names;  /* of lists and ladders; the arrays below tell whose each is */
     struct list **list_of_name;
     struct named_ladder **ladder_of_name;
 };

@@ -227,8 +227,12 @@ static void recover(struct parser *p, unsigned braces)
     }
 }
 
+/* A word that begins no statement is often a misspelt one that should have gone on with the last.
+ */
 static bool fail_no_statement(struct parser *p)
 {
+    static const char *const goes_on[] = {"and", "by", "for",      "named", "on",
+                                          "or",  "to", "trusting", "until", "when"};
     const char *nearest = NULL;
     unsigned best = 3;
     char shown[64];
@@ -238,6 +242,9 @@ static bool fail_no_statement(struct parser *p)
     for (size_t i = 0; i < statement_count; i++)
         if (word_is_nearer(p->token.text, span_of(statements[i].word), &best))
             nearest = statements[i].word;
+    for (size_t i = 0; i < sizeof goes_on / sizeof goes_on[0]; i++)
+        if (word_is_nearer(p->token.text, span_of(goes_on[i]), &best))
+            nearest = goes_on[i];
     if (!nearest || word_is_later(p->token.text))
         return fail_expected(p, "the first word of a statement");
     return fail(p, "expected the first word of a statement, found %s; did you mean `%s`?",
@@ -253,8 +260,9 @@ static bool parse_statement(struct parser *p)
     if (statement->is_later)
         return fail_later(p);
     if (p->section->number != 0 && !(statement->flags & STATEMENT_IN_ORGANISATION))
-        return fail(p, "`%s` speaks of the whole gateway and cannot stand inside an organisation; "
-                       "is a `}` missing before it?",
+        return fail(p,
+                    "`%s` speaks of the whole gateway and cannot stand inside an organisation; "
+                    "is a `}` missing before it?",
                     statement->word);
     p->statement = p->token.place;
     p->depth = 0;

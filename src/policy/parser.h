@@ -9,7 +9,7 @@ struct parser {
     struct lexer lexer;
     struct token token; /* the one in hand */
     struct book *book;
-    struct arena *arena; /* of what is built */
+    struct arena *arena;          /* of what is built */
     struct policy *policy;        /* NULL: a stored ladder, not a file */
     struct organisation *section; /* where the statement stands */
     struct place statement;       /* its first word */

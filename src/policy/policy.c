@@ -129,7 +129,7 @@ static bool seal(struct checker *checker)
     struct policy *policy = checker->policy;
     scoped_buffer text;
 
-    buffer_init(&text, 2 * POLICY_TEXT_MAX + POLICY_ARENA_MAX / 4);
+    buffer_init(&text, 16 * POLICY_TEXT_MAX);
     print_policy(policy, &text);
     if (!text.failed && text.len > POLICY_TEXT_MAX)
         return complain(checker->book, POLICY_ERROR, place_of_nothing(),
@@ -187,7 +187,8 @@ static bool understand(struct checker *checker, struct span text)
 }
 
 struct policy *policy_load(struct span file, struct span text, const struct policy_reader *reader,
-                           int64_t now_ms, struct arena *arena, struct policy_complaints *complaints)
+                           int64_t now_ms, struct arena *arena,
+                           struct policy_complaints *complaints)
 {
     scoped(policy) policy = policy_new();
     struct policy *loaded;
@@ -220,14 +221,20 @@ struct policy *policy_load(struct span file, struct span text, const struct poli
 
 /* ---- asking ---- */
 
-const uint8_t *policy_digest(const struct policy *policy) { return policy->digest; }
+const uint8_t *policy_digest(const struct policy *policy)
+{
+    return policy->digest;
+}
 
 void policy_print(const struct policy *policy, struct buffer *out)
 {
     buffer_append(out, policy->printed);
 }
 
-const struct settings *policy_settings(const struct policy *policy) { return &policy->settings; }
+const struct settings *policy_settings(const struct policy *policy)
+{
+    return &policy->settings;
+}
 
 size_t policy_organisation_count(const struct policy *policy)
 {

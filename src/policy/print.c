@@ -4,7 +4,10 @@
 
 #include "base/clock.h"
 
-static void print_text(const char *text, struct buffer *out) { buffer_append(out, span_of(text)); }
+static void print_text(const char *text, struct buffer *out)
+{
+    buffer_append(out, span_of(text));
+}
 
 void print_string(struct span text, struct buffer *out)
 {

@@ -121,8 +121,8 @@ static void complain_of_entry(struct checker *checker, const struct list *list, 
     if (list->places)
         complain(checker->book, POLICY_ERROR, list->places[entry], "expected %s", expected);
     else
-        complain(checker->book, POLICY_ERROR, list->file_place, "in line %u of this file: expected %s",
-                 list->lines[entry], expected);
+        complain(checker->book, POLICY_ERROR, list->file_place,
+                 "in line %u of this file: expected %s", list->lines[entry], expected);
 }
 
 static void check_use(struct checker *checker, struct list *list, enum list_use use,

@@ -4,10 +4,10 @@
 
 enum way_word { WORD_TLS, WORD_CLEARTEXT, WORD_HOLD, WORD_RETURN, WORD_ROUTE };
 static const struct choice ways[] = {
-    {"tls", WORD_TLS, false},       {"cleartext", WORD_CLEARTEXT, false},
-    {"hold", WORD_HOLD, false},     {"return", WORD_RETURN, false},
-    {"smime", 0, true},             {"pgp", 0, true},
-    {"portal", 0, true},            {"drop", 0, true},
+    {"tls", WORD_TLS, false},     {"cleartext", WORD_CLEARTEXT, false},
+    {"hold", WORD_HOLD, false},   {"return", WORD_RETURN, false},
+    {"smime", 0, true},           {"pgp", 0, true},
+    {"portal", 0, true},          {"drop", 0, true},
     {"route", WORD_ROUTE, false}, /* the last: in stored ladders only */
 };
 static const struct choice levels[] = {
@@ -59,6 +59,22 @@ static bool expect_names(struct parser *p, struct rung *rung)
     return true;
 }
 
+/* `for DURATION` */
+static bool expect_patience(struct parser *p, struct rung *rung)
+{
+    if (rung->way == WAY_RETURN)
+        return fail(p, "`return` waits for nothing");
+    advance(p);
+    const struct place place = p->token.place;
+    if (!expect_duration(p, &rung->patience_ms))
+        return false;
+    if (p->policy && rung->way != WAY_HOLD &&
+        rung->patience_ms > (int64_t)LADDER_LIFE_DAYS * 24 * 3600 * 1000)
+        complain(p->book, POLICY_WARNING, place,
+                 "a delivery lives %d days; a longer `for` changes nothing", LADDER_LIFE_DAYS);
+    return true;
+}
+
 static bool expect_rung(struct parser *p, struct rung *rung)
 {
     const struct place place = p->token.place;
@@ -75,19 +91,7 @@ static bool expect_rung(struct parser *p, struct rung *rung)
         complain(p->book, POLICY_WARNING, place,
                  "`tls secure` without `named` is impossible in this build until DANE and MTA-STS "
                  "come; the ladder climbs past it");
-    if (!is_word(p, "for"))
-        return true;
-    if (rung->way == WAY_RETURN)
-        return fail(p, "`return` waits for nothing");
-    advance(p);
-    const struct place patience_place = p->token.place;
-    if (!expect_duration(p, &rung->patience_ms))
-        return false;
-    if (p->policy && rung->way != WAY_HOLD &&
-        rung->patience_ms > (int64_t)LADDER_LIFE_DAYS * 24 * 3600 * 1000)
-        complain(p->book, POLICY_WARNING, patience_place,
-                 "a delivery lives %d days; a longer `for` changes nothing", LADDER_LIFE_DAYS);
-    return true;
+    return !is_word(p, "for") || expect_patience(p, rung);
 }
 
 static bool is_impossible(const struct rung *rung)
@@ -105,9 +109,8 @@ static bool check_order(struct parser *p, const struct rung *rungs, size_t count
 {
     /* From weak to strong: the more, the fewer can read. */
     static const int strength[] = {
-        [WAY_CLEARTEXT] = 0,  [WAY_TLS_ENCRYPT] = 1, [WAY_TLS_VERIFY] = 2,
-        [WAY_TLS_SECURE] = 3, [WAY_ROUTE] = 4,       [WAY_HOLD] = 4,
-        [WAY_RETURN] = 4,
+        [WAY_CLEARTEXT] = 0, [WAY_TLS_ENCRYPT] = 1, [WAY_TLS_VERIFY] = 2, [WAY_TLS_SECURE] = 3,
+        [WAY_ROUTE] = 4,     [WAY_HOLD] = 4,        [WAY_RETURN] = 4,
     };
     _Static_assert(sizeof strength / sizeof strength[0] == WAY_COUNT, "a way without a strength");
     const struct rung *rung = &rungs[count - 1];

@@ -23,9 +23,8 @@ bool parse_hostname(struct parser *p)
 
 bool parse_state(struct parser *p)
 {
-    return begin_setting(p, SETTING_STATE) &&
-           expect_string(p, "the folder of the gateway's state",
-                         &p->policy->settings.state_directory);
+    return begin_setting(p, SETTING_STATE) && expect_string(p, "the folder of the gateway's state",
+                                                            &p->policy->settings.state_directory);
 }
 
 bool parse_certificate(struct parser *p)

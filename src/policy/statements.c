@@ -183,7 +183,10 @@ static const struct choice stages[] = {
 };
 _Static_assert(sizeof stages / sizeof stages[0] == STAGE_COUNT, "a stage without a word");
 
-const char *stage_name(enum stage stage) { return stages[stage].word; }
+const char *stage_name(enum stage stage)
+{
+    return stages[stage].word;
+}
 
 static bool expect_title(struct parser *p, const char *what, struct span *title)
 {
@@ -282,9 +285,8 @@ bool parse_organisation(struct parser *p)
     parse_statements(p);
     p->section = gateway;
     if (!is_mark(p, '}'))
-        return book_is_full(p->book) ||
-               complain(p->book, POLICY_ERROR, organisation->place,
-                        "the section that begins here has no closing `}`");
+        return book_is_full(p->book) || complain(p->book, POLICY_ERROR, organisation->place,
+                                                 "the section that begins here has no closing `}`");
     advance(p);
     return true;
 }

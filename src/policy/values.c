@@ -10,14 +10,14 @@ static const int64_t unit_ms[] = {
     [DAYS] = 24 * 3600000, [WEEKS] = 7 * 86400000,
 };
 static const struct choice duration_units[] = {
-    {"second", SECONDS, false}, {"seconds", SECONDS, false}, {"minute", MINUTES, false},
-    {"minutes", MINUTES, false}, {"hour", HOURS, false},     {"hours", HOURS, false},
-    {"day", DAYS, false},       {"days", DAYS, false},       {"week", WEEKS, false},
+    {"second", SECONDS, false},  {"seconds", SECONDS, false}, {"minute", MINUTES, false},
+    {"minutes", MINUTES, false}, {"hour", HOURS, false},      {"hours", HOURS, false},
+    {"day", DAYS, false},        {"days", DAYS, false},       {"week", WEEKS, false},
     {"weeks", WEEKS, false},
 };
 static const struct choice size_units[] = {
-    {"byte", 0, false}, {"bytes", 0, false}, {"KB", 10, false}, {"MB", 20, false},
-    {"GB", 30, false},
+    {"byte", 0, false}, {"bytes", 0, false}, {"KB", 10, false},
+    {"MB", 20, false},  {"GB", 30, false},
 };
 
 bool expect_duration(struct parser *p, int64_t *ms)

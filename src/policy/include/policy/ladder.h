@@ -15,8 +15,8 @@ enum way {
     WAY_TLS_ENCRYPT, /* TLS with anybody */
     WAY_TLS_VERIFY,  /* certificate verified for the MX host's name */
     WAY_TLS_SECURE,  /* for a name that does not come from unsigned DNS */
-    WAY_ROUTE,       /* inwards, by the `route` of the recipient's domain (never written in a file) */
-    WAY_CLEARTEXT,   /* needs a permit */
+    WAY_ROUTE,     /* inwards, by the `route` of the recipient's domain (never written in a file) */
+    WAY_CLEARTEXT, /* needs a permit */
     WAY_HOLD,
     WAY_RETURN,
     WAY_COUNT

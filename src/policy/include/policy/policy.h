@@ -24,7 +24,8 @@ struct policy_reader {
                  struct error *why);
     void *self;
 };
-/* Reads below the folder of `policy_path` (absolute paths as they are). The path must outlive it. */
+/* Reads below the folder of `policy_path` (absolute paths as they are). The path must outlive it.
+ */
 struct policy_reader policy_reader_of_disk(const char *policy_path);
 
 /* Immutable once loaded, so that threads share it; reference counted. */
@@ -33,7 +34,7 @@ struct policy;
 enum policy_severity { POLICY_ERROR, POLICY_WARNING };
 struct policy_complaint {
     enum policy_severity severity;
-    unsigned line, column;   /* from 1; a column is a character */
+    unsigned line, column; /* from 1; a column is a character */
     /* What is wrong, what was expected, and a hint. Names of lists and ladders may stand in it, but
      * no string of the policy: it is safe for logs. The source line is not. */
     struct span text;
@@ -78,26 +79,31 @@ struct listener {
     unsigned line;
 };
 struct permit {
-    bool weaker_rungs;       /* else: cleartext */
+    bool weaker_rungs; /* else: cleartext */
     bool notices;
-    const struct span *to;   /* V resolved; none: everybody */
+    const struct span *to; /* V resolved; none: everybody */
     size_t to_count;
-    int64_t until_ms;        /* end of the day; 0: no end */
+    int64_t until_ms; /* end of the day; 0: no end */
 };
 enum route_kind { ROUTE_LMTP };
 struct route {
     const struct span *domains; /* V resolved: "x.example", ".x.example", "a@x.example" */
     size_t domain_count;
     enum route_kind kind;
-    struct span host;        /* host name or address; or the path of a unix socket */
-    uint16_t port;           /* 0 for a unix socket */
+    struct span host; /* host name or address; or the path of a unix socket */
+    uint16_t port;    /* 0 for a unix socket */
     bool is_unix;
 };
 struct host_port {
     struct span host;
     uint16_t port;
 };
-enum master_key_kind { MASTER_KEY_NONE, MASTER_KEY_CREDENTIAL, MASTER_KEY_PASSPHRASE, MASTER_KEY_FILE };
+enum master_key_kind {
+    MASTER_KEY_NONE,
+    MASTER_KEY_CREDENTIAL,
+    MASTER_KEY_PASSPHRASE,
+    MASTER_KEY_FILE
+};
 struct settings {
     struct span hostname;
     struct span state_directory;
@@ -109,8 +115,8 @@ struct settings {
     struct host_port laboratory;                   /* host = network text; empty: none */
     struct span administrator;                     /* address for alarms; may be empty */
     enum master_key_kind master_key;
-    struct span master_key_source;                 /* credential's name or path */
-    size_t largest_message;                        /* bytes; default 50 MB */
+    struct span master_key_source; /* credential's name or path */
+    size_t largest_message;        /* bytes; default 50 MB */
     const struct listener *listeners;
     size_t listener_count;
 };
@@ -131,7 +137,8 @@ const struct route *policy_route(const struct policy *policy, const struct addre
 /* May this message leave in the clear to the recipient now? */
 bool policy_permits_cleartext(const struct policy *policy, size_t organisation,
                               const struct address *recipient, int64_t now_ms);
-/* The same for a plain connection inwards along a route that is neither loopback nor a unix socket. */
+/* The same for a plain connection inwards along a route that is neither loopback nor a unix socket.
+ */
 bool policy_permits_plain_route(const struct policy *policy, size_t organisation,
                                 const struct address *recipient, int64_t now_ms);
 
@@ -164,12 +171,12 @@ enum decision_kind { DECISION_SEND, DECISION_HOLD, DECISION_REFUSE };
 struct rule; /* opaque: its name and place are told by decision */
 struct decision {
     enum decision_kind kind;
-    struct span rule;         /* its name; "no rule" for the hold of what nothing matched;
-                                 "inwards" for a route */
-    unsigned line;            /* of the rule in the file; 0: built in */
-    bool is_gateway_rule;     /* written by the gateway, not by an organisation */
-    struct ladder ladder;     /* DECISION_SEND */
-    int64_t hold_ms;          /* DECISION_HOLD: how long, 7 days by default */
+    struct span rule;     /* its name; "no rule" for the hold of what nothing matched;
+                             "inwards" for a route */
+    unsigned line;        /* of the rule in the file; 0: built in */
+    bool is_gateway_rule; /* written by the gateway, not by an organisation */
+    struct ladder ladder; /* DECISION_SEND */
+    int64_t hold_ms;      /* DECISION_HOLD: how long, 7 days by default */
 };
 /* Pure and total: the same facts always give the same decision. Rules named in `passed_over` (those
  * whose hold an administrator lifted) are not asked. Stages: refuse, hold, (escalate,) send. */
@@ -178,8 +185,8 @@ void policy_decide(const struct policy *policy, const struct facts *facts,
                    struct decision *decision);
 
 /* Every rule asked, for `decide`: called once a rule in the order of asking, `matched` yes or no,
- * `because` names the fact that decided ("`to partners` holds"). The last call is the rule that won,
- * with line 0 and "no rule" or "inwards" for what is built in. */
+ * `because` names the fact that decided ("`to partners` holds"). The last call is the rule that
+ * won, with line 0 and "no rule" or "inwards" for what is built in. */
 struct rule_told {
     struct span rule;
     unsigned line;

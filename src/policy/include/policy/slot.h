@@ -1,4 +1,5 @@
-/* The policy in force, swapped whole by a reload while sessions hold on to the one they began with. */
+/* The policy in force, swapped whole by a reload while sessions hold on to the one they began with.
+ */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
