@@ -74,32 +74,41 @@ static size_t blanks_at(struct span text, size_t at)
     return end - at;
 }
 
-/* Words from outside, such that they are one line of printable ASCII: anything else shows as \xNN.
- * Cut at DSN_REPLY_MAX. */
+/* A byte from outside, printable or as \xNN. */
+static void put_escaped_byte(struct buffer *out, char c)
+{
+    if (c >= ' ' && c <= '~' && c != '\\')
+        buffer_append_byte(out, c);
+    else
+        buffer_append_format(out, "\\x%02X", (unsigned)(unsigned char)c);
+}
+
+/* A name or an address from outside: what stands there cannot end its line, whatever it is. */
 static void put_escaped(struct buffer *out, struct span text)
 {
+    size_t end = out->len + DSN_REPLY_MAX; /* true ones are far shorter */
+
+    for (size_t i = 0; i < text.len && out->len + 4 <= end; i++)
+        put_escaped_byte(out, text.data[i]);
+}
+
+/* A peer's words as one line, cut at DSN_REPLY_MAX. */
+static void put_reply(struct buffer *out, struct span text)
+{
     static const struct span cut = SPAN_LITERAL(" [cut]");
-    size_t end = out->len + DSN_REPLY_MAX - cut.len, skipped;
+    size_t end = out->len + DSN_REPLY_MAX - cut.len, i = blanks_at(text, 0);
 
-    for (size_t i = blanks_at(text, 0); i < text.len; i += skipped) {
-        char c = text.data[i];
+    while (i < text.len) {
+        size_t blanks = blanks_at(text, i);
 
+        if (i + blanks == text.len)
+            return;
         if (out->len + 4 > end) {
             buffer_append(out, cut);
             return;
         }
-        skipped = blanks_at(text, i);
-        if (skipped > 0 && i + skipped == text.len)
-            return;
-        if (skipped > 0) {
-            buffer_append_byte(out, ' ');
-            continue;
-        }
-        if (c > ' ' && c <= '~' && c != '\\')
-            buffer_append_byte(out, c);
-        else
-            buffer_append_format(out, "\\x%02X", (unsigned)(unsigned char)c);
-        skipped = 1;
+        put_escaped_byte(out, blanks > 0 ? ' ' : text.data[i]);
+        i += blanks > 0 ? blanks : 1;
     }
 }
 
@@ -119,7 +128,7 @@ static void put_field(struct report *r, const char *name, const char *value)
     header_write(r->out, span_of(name), span_of(value));
 }
 
-/* "Final-Recipient: rfc822; text" and its kin. */
+/* "Final-Recipient: rfc822; TEXT" and its kin. */
 static void put_typed_field(struct report *r, const char *name, const char *type, struct span text)
 {
     start_value(r, type);
@@ -162,12 +171,12 @@ static void put_paragraph(struct report *r, size_t indent, struct span text)
     put_line_end(r);
 }
 
-/* The same for words from outside, behind a beginning of ours. */
-static void put_escaped_paragraph(struct report *r, size_t indent, const char *beginning,
-                                  struct span text)
+/* The same for words that may hold anything, behind a beginning of ours. */
+static void put_reply_paragraph(struct report *r, size_t indent, const char *beginning,
+                                struct span reply)
 {
     start_value(r, beginning);
-    put_escaped(&r->value, text);
+    put_reply(&r->value, reply);
     put_paragraph(r, indent, buffer_span(&r->value));
 }
 
@@ -214,10 +223,9 @@ static void tell_of_recipient(struct report *r, const struct dsn_recipient *reci
     buffer_append_byte(&r->value, '>');
     put_paragraph(r, 2, buffer_span(&r->value));
     if (recipient->reason.len > 0)
-        put_escaped_paragraph(r, 4, "", recipient->reason);
+        put_reply_paragraph(r, 4, "", recipient->reason);
     if (recipient->peer_reply.len > 0)
-        put_escaped_paragraph(r, 4,
-                              "The other side's mail server answered: ", recipient->peer_reply);
+        put_reply_paragraph(r, 4, "The other side's mail server answered: ", recipient->peer_reply);
     put_paragraph(r, 4, span_of(advice_for(recipient->status)));
     put_line_end(r);
 }
@@ -266,8 +274,11 @@ static void put_recipient(struct report *r, const struct dsn_recipient *recipien
     put_field(r, "Status", recipient->status);
     if (recipient->remote_host.len > 0)
         put_typed_field(r, "Remote-MTA", "dns; ", recipient->remote_host);
-    if (recipient->peer_reply.len > 0)
-        put_typed_field(r, "Diagnostic-Code", "smtp; ", recipient->peer_reply);
+    if (recipient->peer_reply.len > 0) {
+        start_value(r, "smtp; ");
+        put_reply(&r->value, recipient->peer_reply);
+        end_field(r, "Diagnostic-Code");
+    }
     if (recipient->last_attempt_ms != 0)
         put_date(r, "Last-Attempt-Date", recipient->last_attempt_ms);
 }

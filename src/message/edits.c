@@ -25,9 +25,14 @@ static bool is_hidden(struct span name)
 /* A name or an address literal, as "from" may be followed by; anything else goes into a comment. */
 static bool is_plain_name(struct span name)
 {
+    bool is_literal = name.len > 2 && name.data[0] == '[' && name.data[name.len - 1] == ']';
+    const char *signs = is_literal ? ".:" : "-_.";
+
+    if (is_literal)
+        name = span_from(span_until(name, name.len - 1), 1);
     for (size_t i = 0; i < name.len; i++)
         if (!ascii_is_letter(name.data[i]) && !ascii_is_digit(name.data[i]) &&
-            (name.data[i] == '\0' || !strchr("-_.:[]", name.data[i])))
+            (name.data[i] == '\0' || !strchr(signs, name.data[i])))
             return false;
     return name.len > 0;
 }
@@ -159,14 +164,20 @@ static void add_piece(struct pieces *pieces, struct span piece)
     pieces->size += piece.len;
 }
 
+/* Does the header section, which ends at `end`, want an empty line of ours there? */
+static bool wants_empty_line(struct span original, size_t end)
+{
+    if (original.len == 0)
+        return true;
+    return end < original.len && !span_starts_with(span_from(original, end), SPAN_LITERAL("\r\n"));
+}
+
 /* The original's pieces: without its hidden fields, and with an empty line where the header section
  * ends without one. */
 static void add_original(struct pieces *pieces, struct span original, bool without_hidden)
 {
-    static const struct span line_end = SPAN_LITERAL("\r\n");
     struct header_field field;
-    size_t position = 0, kept = 0;
-    bool is_empty = original.len == 0;
+    size_t position = 0, kept = 0; /* the next piece starts at `kept` */
 
     while (header_next(original, &position, &field)) {
         if (!without_hidden || !is_hidden(field.name))
@@ -174,11 +185,12 @@ static void add_original(struct pieces *pieces, struct span original, bool witho
         add_piece(pieces, span_from(span_until(original, position - field.whole.len), kept));
         kept = position;
     }
-    add_piece(pieces, span_from(span_until(original, position), kept));
-    if (is_empty ||
-        (position < original.len && !span_starts_with(span_from(original, position), line_end)))
-        add_piece(pieces, line_end);
-    add_piece(pieces, span_from(original, position));
+    if (wants_empty_line(original, position)) {
+        add_piece(pieces, span_from(span_until(original, position), kept));
+        add_piece(pieces, SPAN_LITERAL("\r\n"));
+        kept = position;
+    }
+    add_piece(pieces, span_from(original, kept));
 }
 
 static size_t count_hidden(struct span original)

@@ -144,14 +144,14 @@ static void each_recipient_has_its_fields(void **state)
     scoped_buffer report;
 
     (void)state;
-    recipients[1].address = SPAN_LITERAL("\"a b\"@third.example");
+    recipients[1].address = SPAN_LITERAL("\"a  b\"@third.example");
     recipients[2] =
         (struct dsn_recipient){.address = SPAN_LITERAL("c@dead.example"), .status = "4.4.7"};
     write_report(recipients, COUNT(recipients), &report);
     assert_well_formed(&report, 78);
     assert_has(&report, "to the 3 recipients below");
     assert_has(&report,
-               "\r\n\r\nFinal-Recipient: rfc822; \"a b\"@third.example\r\nAction: failed\r\n");
+               "\r\n\r\nFinal-Recipient: rfc822; \"a  b\"@third.example\r\nAction: failed\r\n");
     assert_has(&report, "\r\n\r\nFinal-Recipient: rfc822; c@dead.example\r\nAction: failed\r\n"
                         "Status: 4.4.7\r\n\r\n--letterlock");
     assert_int_equal(count_of(&report, "\r\nFinal-Recipient:"), 3);
@@ -223,6 +223,7 @@ static void a_long_reply_is_cut(void **state)
 
 static void a_hostile_host_or_address_forges_nothing(void **state)
 {
+    char long_address[1000];
     struct dsn_recipient recipient = full;
     scoped_buffer report;
 
@@ -232,6 +233,11 @@ static void a_hostile_host_or_address_forges_nothing(void **state)
     write_report(&recipient, 1, &report);
     assert_int_equal(count_of(&report, "\nAction:"), 1);
     assert_int_equal(count_of(&report, "\nFinal-Recipient:"), 1);
+    buffer_clear(&report);
+    memset(long_address, '\xff', sizeof long_address);
+    recipient.address = span_make(long_address, sizeof long_address);
+    write_report(&recipient, 1, &report);
+    assert_well_formed(&report, 998);
 }
 
 static const struct advice_case {

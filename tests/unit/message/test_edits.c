@@ -149,6 +149,12 @@ static const struct received_case {
     {"nor other clauses", "a;b", "192.0.2.1", "ESMTP", "", NULL,
      "Received: from [192.0.2.1] (helo a;b) by mx.clinic.example with ESMTP\r\n id " ID "; " DATE
      "\r\n"},
+    {"a colon is no part of a name", "a:b", "192.0.2.1", "ESMTP", "", NULL,
+     "Received: from [192.0.2.1] (helo a:b) by mx.clinic.example with ESMTP\r\n id " ID "; " DATE
+     "\r\n"},
+    {"half a literal is none", "[192.0.2.1", "192.0.2.1", "ESMTP", "", NULL,
+     "Received: from [192.0.2.1] (helo [192.0.2.1) by mx.clinic.example with ESMTP\r\n id " ID
+     "; " DATE "\r\n"},
     {"no name at all", "", "192.0.2.1", "SMTP", "", NULL,
      "Received: from [192.0.2.1] (helo ) by mx.clinic.example with SMTP\r\n id " ID "; " DATE
      "\r\n"},
@@ -172,6 +178,32 @@ static void received_is_written(void **state)
     buffer_init(&expected, KIB(4));
     buffer_append_format(&expected, "%s\r\nhi\r\n", c->written);
     assert_edited(SPAN_LITERAL("\r\nhi\r\n"), false, &facts, expected.data);
+}
+
+/* S04: what is too long for RFC 5322 is not folded by us. */
+static void long_references_keep_their_bytes(void **state)
+{
+    scoped(arena) arena = arena_new("test", KIB(64));
+    scoped_buffer original, out;
+    struct pieces pieces;
+    struct error why;
+
+    (void)state;
+    buffer_init(&original, KIB(4));
+    buffer_init(&out, KIB(8));
+    buffer_append(&original, SPAN_LITERAL("Date: x\r\nMessage-ID: y\r\nReferences:"));
+    for (size_t i = 0; i < 11; i++)
+        buffer_append_format(&original, " <%090zu@a.example>", i);
+    buffer_append(&original, SPAN_LITERAL("\r\n\r\nhi\r\n"));
+    for (int is_submission = 0; is_submission <= 1; is_submission++) {
+        buffer_truncate(&out, 0);
+        assert_true(message_edit(buffer_span(&original), is_submission, &plain_facts, arena,
+                                 &pieces, &why));
+        append_pieces(&out, &pieces);
+        assert_int_equal(pieces.count, 2);
+        assert_true(
+            span_equal(span_from(buffer_span(&out), pieces.spans[0].len), buffer_span(&original)));
+    }
 }
 
 static void the_longest_names_fit_in_lines(void **state)
@@ -235,6 +267,7 @@ static void no_memory_is_our_own_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(long_references_keep_their_bytes),
         cmocka_unit_test(the_longest_names_fit_in_lines),
         cmocka_unit_test(facts_that_no_header_may_hold_are_our_own_fault),
         cmocka_unit_test(no_memory_is_our_own_fault),
