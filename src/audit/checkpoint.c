@@ -3,10 +3,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "audit/journal.h"
 
+#include "audit/checkpoint_bytes.h"
 #include "audit/event.h"
 #include "base/log.h"
 #include "base/wire.h"
-#include "checkpoint_bytes.h"
 
 enum { CHECKPOINT_VERSION = 1 };
 

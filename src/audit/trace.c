@@ -3,6 +3,7 @@
 #include "audit/trace.h"
 
 #include "audit/event.h"
+#include "audit/words.h"
 #include "base/clock.h"
 #include "base/wire.h"
 #include "keys/sealing.h"
@@ -32,20 +33,6 @@ struct told {
 
 /* ---- words ---- */
 
-/* Controls, and all that is not ASCII where the words are a stranger's, would be obeyed by a
- * terminal. */
-static void put_safe(struct buffer *out, struct span text, bool is_strange)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-
-        if (byte < ' ' || byte == 0x7f || (is_strange && byte > 0x7f))
-            buffer_append_format(out, "\\x%02x", byte);
-        else
-            buffer_append_byte(out, (char)byte);
-    }
-}
-
 static void put(struct buffer *out, const char *text)
 {
     buffer_append(out, span_of(text));
@@ -72,41 +59,8 @@ static void put_field(struct buffer *out, const struct told *told, const char *b
     if (!field || field->text.len == 0)
         return;
     put(out, before);
-    put_safe(out, field->text, false);
+    words_safe(out, field->text, false);
     put(out, after);
-}
-
-/* "2026-11-25 12:44:36 UTC" */
-static void put_time(struct buffer *out, int64_t wall_ms)
-{
-    char iso[CLOCK_ISO_SIZE];
-
-    clock_print_iso(wall_ms, iso);
-    buffer_append_format(out, "%.10s %.8s UTC", iso, iso + 11);
-}
-
-/* "12 minutes", "3 days": as exact as a person is. */
-static void put_duration(struct buffer *out, int64_t ms)
-{
-    static const struct {
-        int64_t ms;
-        const char *unit;
-    } units[] = {{86400000, "day"}, {3600000, "hour"}, {60000, "minute"}, {1000, "second"}};
-
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        int64_t whole = (ms + units[i].ms / 2) / units[i].ms;
-
-        if (ms >= units[i].ms || units[i].ms == 1000) {
-            buffer_append_format(out, "%" PRId64 " %s%s", whole, units[i].unit,
-                                 whole == 1 ? "" : "s");
-            return;
-        }
-    }
-}
-
-static void put_count(struct buffer *out, uint64_t count, const char *one, const char *many)
-{
-    buffer_append_format(out, "%" PRIu64 " %s", count, count == 1 ? one : many);
 }
 
 static void put_sealed(struct teller *teller, struct buffer *out, const char *what,
@@ -119,7 +73,7 @@ static void put_sealed(struct teller *teller, struct buffer *out, const char *wh
         !teller->opener->open(teller->opener->self, teller->message, what, sealed, &plain))
         put(out, "(sealed)");
     else
-        put_safe(out, buffer_span(&plain), true);
+        words_safe(out, buffer_span(&plain), true);
 }
 
 static void put_sender(struct teller *teller, struct buffer *out)
@@ -133,7 +87,7 @@ static void put_sender(struct teller *teller, struct buffer *out)
     else if (plain.len == 0)
         put(out, "nobody (<>: a report)");
     else
-        put_safe(out, buffer_span(&plain), true);
+        words_safe(out, buffer_span(&plain), true);
 }
 
 /* ---- sentences ---- */
@@ -149,11 +103,11 @@ static void tell_accepted(struct teller *teller, const struct told *told, struct
     put_field(out, told, " with ", FIELD_TLS_CIPHER, "");
     if (has(told, FIELD_SIZE)) {
         put(out, ": ");
-        put_count(out, number(told, FIELD_SIZE), "byte", "bytes");
+        words_count(out, number(told, FIELD_SIZE), "byte", "bytes");
     }
     if (has(told, FIELD_RECIPIENTS)) {
         put(out, " for ");
-        put_count(out, number(told, FIELD_RECIPIENTS), "recipient", "recipients");
+        words_count(out, number(told, FIELD_RECIPIENTS), "recipient", "recipients");
     }
     put(out, ".");
     put_field(out, told, " Tolerated: ", FIELD_CLIENT_FAULT, ".");
@@ -231,7 +185,7 @@ static void tell_attempt(struct teller *teller, const struct told *told, struct 
     }
     if (has(told, FIELD_NEXT_ATTEMPT)) {
         put(out, " Next attempt at ");
-        put_time(out, (int64_t)number(told, FIELD_NEXT_ATTEMPT));
+        words_time(out, (int64_t)number(told, FIELD_NEXT_ATTEMPT));
         put(out, ".");
     }
     put_field(out, told, " The sender is told by message ", FIELD_REPORT, ".");
@@ -358,16 +312,16 @@ static void tell_now(struct teller *teller, const struct store_delivery *deliver
     case DELIVERY_WAITING:
         if (delivery->due_at_ms > teller->now_ms) {
             buffer_append_format(out, "waits for attempt %" PRIu32 " at ", delivery->attempts + 1);
-            put_time(out, delivery->due_at_ms);
+            words_time(out, delivery->due_at_ms);
             put(out, ", in ");
-            put_duration(out, delivery->due_at_ms - teller->now_ms);
+            words_duration(out, delivery->due_at_ms - teller->now_ms);
         } else {
             put(out, delivery->lease ? "is being delivered" : "is due");
         }
         break;
     case DELIVERY_HELD:
         put(out, "held, and returned to the sender at ");
-        put_time(out, delivery->ends_at_ms);
+        words_time(out, delivery->ends_at_ms);
         put(out, " if nobody releases it");
         break;
     case DELIVERY_DELIVERED:
@@ -409,13 +363,13 @@ bool trace_write(const struct store_message *message, const struct store_deliver
 
     id_print(message->id, id);
     buffer_append_format(out, "Message %s, ", id);
-    put_count(out, message->size, "byte", "bytes");
+    words_count(out, message->size, "byte", "bytes");
     put(out, message->is_report ? ", a report of the gateway's own" : "");
     put(out, "\n  from      ");
     put_sender(&teller, out);
     if (message->organisation.len > 0) {
         put(out, ", of \"");
-        put_safe(out, message->organisation, false);
+        words_safe(out, message->organisation, false);
         put(out, "\"");
     }
     put(out, "\n");

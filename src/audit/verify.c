@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "audit/journal.h"
 
+#include "audit/checkpoint_bytes.h"
 #include "base/memory.h"
-#include "checkpoint_bytes.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -14,13 +14,15 @@
 enum { JOURNAL_CHECKPOINT_MS = 60000 };
 
 /* At the start: is this the journal that the keeper last signed? Where rows are missing or other
- * ones, begins a new epoch whose first leaf names the gap (and *gap tells it); else *gap is empty. */
-MUST_USE bool journal_compare(struct store *store, struct keeper *keeper,
-                              const struct clock *clock, struct buffer *gap, struct error *why);
+ * ones, begins a new epoch whose first leaf names the gap (and *gap tells it); else *gap is empty.
+ */
+MUST_USE bool journal_compare(struct store *store, struct keeper *keeper, const struct clock *clock,
+                              struct buffer *gap, struct error *why);
 /* One checkpoint now, if there are leaves since the last one. */
 MUST_USE bool journal_checkpoint(struct store *store, struct keeper *keeper,
                                  const struct clock *clock, struct error *why);
-/* Every JOURNAL_CHECKPOINT_MS and on DOORBELL_CHECKPOINT until *stop; logs failures. For a thread. */
+/* Every JOURNAL_CHECKPOINT_MS and on DOORBELL_CHECKPOINT until *stop; logs failures. For a thread.
+ */
 void journal_keep(struct store *store, struct store_shared *shared, struct keeper *keeper,
                   const struct clock *clock, const volatile bool *stop);
 

@@ -15,8 +15,8 @@ struct trace_opener {
                  struct span sealed, struct buffer *out);
     void *self;
 };
-/* Sender, recipients, and each event in order with its time: what was decided and by which rule, each
- * attempt with host, TLS, proof and outcome, what it waits for now. */
+/* Sender, recipients, and each event in order with its time: what was decided and by which rule,
+ * each attempt with host, TLS, proof and outcome, what it waits for now. */
 MUST_USE bool trace_write(const struct store_message *message,
                           const struct store_delivery *deliveries, size_t delivery_count,
                           const struct store_journal_row *rows, size_t row_count,

@@ -1,0 +1,50 @@
+/* The words in which tables and stories speak. */
+/* SPDX-License-Identifier: ISC */
+#include "audit/words.h"
+
+#include "base/clock.h"
+
+#include <inttypes.h>
+
+void words_safe(struct buffer *out, struct span text, bool is_strange)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+
+        if (byte < ' ' || byte == 0x7f || (is_strange && byte > 0x7f))
+            buffer_append_format(out, "\\x%02x", byte);
+        else
+            buffer_append_byte(out, (char)byte);
+    }
+}
+
+void words_time(struct buffer *out, int64_t wall_ms)
+{
+    char iso[CLOCK_ISO_SIZE];
+
+    clock_print_iso(wall_ms, iso);
+    buffer_append_format(out, "%.10s %.8s UTC", iso, iso + 11);
+}
+
+void words_duration(struct buffer *out, int64_t ms)
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{86400000, "day"}, {3600000, "hour"}, {60000, "minute"}, {1000, "second"}};
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        int64_t whole = (ms + units[i].ms / 2) / units[i].ms;
+
+        if (ms >= units[i].ms || units[i].ms == 1000) {
+            buffer_append_format(out, "%" PRId64 " %s%s", whole, units[i].unit,
+                                 whole == 1 ? "" : "s");
+            return;
+        }
+    }
+}
+
+void words_count(struct buffer *out, uint64_t count, const char *one, const char *many)
+{
+    buffer_append_format(out, "%" PRIu64 " %s", count, count == 1 ? one : many);
+}

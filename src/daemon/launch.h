@@ -1,0 +1,33 @@
+/* How a role comes to life: a fork, the descriptors it may have, its own user, a fresh exec. */
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+#include "base/error.h"
+#include "role.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct role_user {
+    uid_t uid;
+    gid_t gid;
+};
+/* Started as root: the users letterlock-receive … with the group letterlock, or numbers where there
+ * are no such names. Else: whoever started it. Logs which. */
+void role_users_find(struct role_user users[ROLE_COUNT]);
+
+struct placement {
+    int target; /* FD_… */
+    int source;
+};
+struct launch {
+    int program; /* descriptor of our own executable */
+    enum role role;
+    struct role_user user;
+    const struct placement *placements;
+    size_t placement_count;
+};
+/* *pid is the child's. It begins with an empty environment (but for test hooks), in a session of
+ * its own, and ends at once with a log line where something stands in its way. */
+MUST_USE bool launch(const struct launch *launch, pid_t *pid, struct error *why);
