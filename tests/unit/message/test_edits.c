@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "message/content.h"
 #include "message/edits.h"
 #include "message/header.h"
 
@@ -220,6 +221,38 @@ static void the_longest_names_fit_in_lines(void **state)
     assert_true(message_edit(SPAN_LITERAL(""), true, &facts, arena, &pieces, &why));
 }
 
+/* S58: whatever the client calls itself, our own field is found again. */
+static void each_of_our_fields_is_counted_when_the_message_comes_back(void **state)
+{
+    static const char *const helos[] = {"client.example", "by", "(by", "\"", "a\\", "by;by"};
+    char brackets[300];
+    struct received_facts facts = plain_facts;
+
+    (void)state;
+    memset(brackets, '(', sizeof brackets);
+    for (size_t i = 0; i <= COUNT(helos); i++) {
+        scoped(arena) arena = arena_new("test", KIB(64));
+        scoped_buffer message;
+        struct content content;
+        struct pieces pieces;
+        struct error why;
+
+        facts.helo = i < COUNT(helos) ? span_of(helos[i]) : span_make(brackets, sizeof brackets);
+        buffer_init(&message, KIB(64));
+        for (unsigned hops = 0; hops <= MESSAGE_OWN_HOPS_MAX + 1; hops++) {
+            content_begin(&content, facts.host_name);
+            content_feed(&content, buffer_span(&message));
+            assert_int_equal(content_end(&content, &why), hops <= MESSAGE_OWN_HOPS_MAX);
+            assert_int_equal(content.own_hops, hops);
+            assert_true(message_edit(arena_copy(arena, buffer_span(&message)), false, &facts, arena,
+                                     &pieces, &why));
+            buffer_truncate(&message, 0);
+            append_pieces(&message, &pieces);
+        }
+        assert_string_equal(why.status, "5.4.6");
+    }
+}
+
 static void facts_that_no_header_may_hold_are_our_own_fault(void **state)
 {
     scoped(arena) arena = arena_new("test", KIB(64));
@@ -269,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_references_keep_their_bytes),
         cmocka_unit_test(the_longest_names_fit_in_lines),
+        cmocka_unit_test(each_of_our_fields_is_counted_when_the_message_comes_back),
         cmocka_unit_test(facts_that_no_header_may_hold_are_our_own_fault),
         cmocka_unit_test(no_memory_is_our_own_fault),
     };

@@ -63,6 +63,8 @@ static const struct text_case {
     {"text between ends a character", "=?utf-8?q?=C3?= x =?utf-8?q?=BC?=", UNKNOWN " x " UNKNOWN},
     {"overlong and surrogate UTF-8", "=?utf-8?q?=C0=AF_=ED=A0=80_=F4=90=80=80?=",
      UNKNOWN UNKNOWN " " UNKNOWN UNKNOWN UNKNOWN " " UNKNOWN UNKNOWN UNKNOWN UNKNOWN},
+    {"UTF-8 that breaks off before an ASCII letter",
+     "=?utf-8?q?=E2=82x=E2=82?=", UNKNOWN UNKNOWN "x" UNKNOWN UNKNOWN},
     {"bad hex stays", "=?utf-8?q?a=5Gb?=", "=?utf-8?q?a=5Gb?="},
     {"hex that is cut stays", "=?utf-8?q?a=5?=", "=?utf-8?q?a=5?="},
     {"bad base64 stays", "=?utf-8?b?a!b?=", "=?utf-8?b?a!b?="},
