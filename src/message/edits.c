@@ -77,11 +77,13 @@ static void put_from(struct buffer *out, const struct received_facts *facts)
     buffer_append_byte(out, ')');
 }
 
+enum { CLAUSES_MAX = 6 }; /* from, by, with, id, for, date */
+
 /* The clauses of a Received field in one buffer. Spans into it are made only when it is complete,
  * since it moves as it grows. */
 struct clauses {
     struct buffer text;
-    size_t ends[6];
+    size_t ends[CLAUSES_MAX];
     size_t count;
 };
 
@@ -114,7 +116,7 @@ static void put_with(struct clauses *c, const struct received_facts *facts)
 static void put_received(struct buffer *out, const struct received_facts *facts)
 {
     const struct span *recipient = facts->only_recipient;
-    struct span parts[6];
+    struct span parts[CLAUSES_MAX];
     char id[ID_TEXT_SIZE], date[CLOCK_RFC5322_SIZE];
     struct clauses c = {0};
 
