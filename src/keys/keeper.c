@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 enum {
-    COMPLAINTS_A_MINUTE = 60, /* lines about refusals: a sibling gone mad must not fill the disk */
     EXPIRY_RETRY_MS = 60000,
     DAY_MS = 86400000,
     WAIT_MAX_MS = 3600000, /* a wall clock that was set is noticed within the hour */
@@ -55,6 +54,14 @@ static struct desk *desk_new(const struct keeper_terms *terms)
     return NULL;
 }
 
+/* What is destroyed cannot be brought back, so a clock that has leapt is given until the next
+ * midnight, in which an administrator hears of it and can set it right. */
+static bool clock_has_leapt(const struct keeper_table *table, int32_t today)
+{
+    return table->has_checkpoint &&
+           (int64_t)today - clock_day(table->last.at_ms) > KEEPER_SILENCE_DAYS;
+}
+
 /* At the start and at each midnight; a failure is tried again soon, since it is a deletion. */
 static void expire_when_due(struct desk *desk, const struct keeper_terms *terms)
 {
@@ -66,6 +73,12 @@ static void expire_when_due(struct desk *desk, const struct keeper_terms *terms)
 
     if (now < desk->next_expiry_ms)
         return;
+    if (desk->next_expiry_ms == INT64_MIN && clock_has_leapt(&terms->file->table, today)) {
+        log_plain(LOG_LEVEL_ALARM, "the last checkpoint is long ago: is the clock right? no class "
+                                   "is destroyed before midnight");
+        desk->next_expiry_ms = ((int64_t)today + 1) * DAY_MS;
+        return;
+    }
     if (!keeper_file_expire(terms->file, today, &destroyed, &why)) {
         log_error(LOG_LEVEL_ALARM, "classes could not be destroyed", &why);
         desk->next_expiry_ms = now + EXPIRY_RETRY_MS;
@@ -99,7 +112,7 @@ static void log_refusal(struct desk *desk, enum keeper_peer peer)
     const struct keeper_head *head = &desk->reply.head;
     const char *op = head->op < KEEPER_OP_COUNT ? keeper_operations[head->op].name : "unknown";
 
-    if (rate_allows(&desk->complaints, COMPLAINTS_A_MINUTE,
+    if (rate_allows(&desk->complaints, KEEPER_COMPLAINTS_A_MINUTE,
                     clock_monotonic_ns(desk->state.terms->clock)))
         log_fact(LOG_LEVEL_WARNING, "keeper refused a request",
                  {"peer", span_of(keeper_peer_name(peer))}, {"operation", span_of(op)},

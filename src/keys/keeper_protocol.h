@@ -8,7 +8,7 @@
 
 #include "keeper_file.h"
 
-enum { KEEPER_PROTOCOL_VERSION = 1, KEEPER_TLS_INPUT_MAX = 512, KEEPER_SIGNATURE_MAX = 512 };
+enum { KEEPER_PROTOCOL_VERSION = 1 };
 
 enum keeper_op {
     KEEPER_OP_PAIRS,

@@ -8,14 +8,6 @@
 
 enum {
     KEEPER_FILE_VERSION = 1,
-    KEEPER_ORGANISATIONS_MAX = 1024,
-    KEEPER_CLASSES_MAX = 1 << 20, /* 6 years of days, content and record, of 200 organisations */
-    /* scrypt's cost for a new file: 128 MiB and about 0.3 s. A file may ask for no less than half
-     * of it, and for no more than 1 GiB. */
-    SCRYPT_LOG2_N = 17,
-    SCRYPT_LOG2_N_LEAST = 16,
-    SCRYPT_LOG2_N_MOST = 20,
-
     KEEPER_FILE_MAC_BYTES = 32,
     KEEPER_FILE_FIXED_BYTES = 512, /* more than all that stands in it once */
     KEEPER_CLASS_PRINTED_BYTES = 4 + 1 + 4 + WRAPPED_KEY_BYTES,

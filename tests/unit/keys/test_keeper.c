@@ -584,6 +584,34 @@ static void classes_expire_when_the_keeper_starts_and_when_a_day_has_passed(void
     keeper_free(deliver);
 }
 
+static void a_clock_that_has_leapt_destroys_nothing_before_midnight(void **state)
+{
+    struct keeper *control = connect_as(KEEPER_PEER_CONTROL);
+    struct keeper_class_name old = {ORGANISATION, KEEPER_CLASS_CONTENT, TODAY - 40};
+    struct checkpoint last;
+    uint8_t key[CHECKPOINT_KEY_BYTES];
+    struct error why;
+
+    (void)state;
+    assert_true(keeper_file_ensure(house.terms.file, &old, 1, &entropy_of_system, &why));
+    house.terms.file->table.has_checkpoint = true;
+    house.terms.file->table.last.at_ms = (int64_t)(TODAY - KEEPER_SILENCE_DAYS - 1) * 86400000;
+    start_keeper();
+    for (int i = 0; i < 3; i++)
+        assert_true(keeper_last_checkpoint(control, &last, key, &why));
+    stop_keeper();
+    assert_int_equal(house.terms.file->table.class_count, 1);
+    assert_non_null(strstr(log_text, "is the clock right"));
+    start_keeper();
+    assert_true(keeper_last_checkpoint(control, &last, key, &why));
+    atomic_store(&wall_ms, (int64_t)(TODAY + 1) * 86400000);
+    for (int i = 0; i < 2; i++) /* the second comes after midnight's work */
+        assert_true(keeper_last_checkpoint(control, &last, key, &why));
+    stop_keeper();
+    assert_int_equal(house.terms.file->table.class_count, 0);
+    keeper_free(control);
+}
+
 static void packets_that_mean_nothing_do_not_stop_the_keeper(void **state)
 {
     struct keeper *receive = connect_as(KEEPER_PEER_RECEIVE);
@@ -652,6 +680,7 @@ int main(void)
         WITH_HOUSE(the_stock_keeps_organisations_and_days_apart),
         WITH_HOUSE(several_threads_share_a_client),
         WITH_HOUSE(classes_expire_when_the_keeper_starts_and_when_a_day_has_passed),
+        WITH_HOUSE(a_clock_that_has_leapt_destroys_nothing_before_midnight),
         WITH_HOUSE(packets_that_mean_nothing_do_not_stop_the_keeper),
         WITH_HOUSE(a_keeper_whose_siblings_have_all_gone_ends),
         WITH_HOUSE(memory_that_is_out_is_told),

@@ -27,8 +27,11 @@ enum keeper_peer {
  * format has a version. */
 struct keeper_file;
 /* `master` is 32 raw bytes, or a passphrase (scrypt makes a key of it). Creates the file where
- * there is none (may_create). ERROR_INTERNAL when it does not open under this master key, or was
- * changed. */
+ * there is none (may_create). Locks `path`.lock beside it while it is open. One thread uses it.
+ *
+ * ERROR_INTERNAL when it does not open under this master key, or was changed; ERROR_TEMPORARY when
+ * another process has it open, or memory is out; ERROR_IMPOSSIBLE for a master key of a wrong
+ * length or an empty passphrase. The directory must be writable: the file is replaced whole. */
 enum keeper_master_kind { KEEPER_MASTER_RAW, KEEPER_MASTER_PASSPHRASE };
 struct keeper_master {
     enum keeper_master_kind kind;
@@ -39,7 +42,8 @@ MUST_USE bool keeper_file_open(const char *path, const struct keeper_master *mas
                                struct keeper_file **out, struct error *why);
 void keeper_file_free(struct keeper_file *file); /* wipes */
 SCOPED_FREE(keeper_file)
-/* Wraps everything under a new master key and replaces the file. */
+/* Wraps everything under a new master key and replaces the file; what the old one held is
+ * overwritten where the file system allows. On failure the old master key stays in force. */
 MUST_USE bool keeper_file_rotate(struct keeper_file *file, const struct keeper_master *new_master,
                                  const struct entropy *entropy, struct error *why);
 /* The public half of the checkpoint key, raw Ed25519. */
@@ -63,13 +67,16 @@ struct keeper_terms {
     const struct entropy *entropy;
     int stop; /* becomes readable when it is time to end; -1: never */
 };
-/* Serves until `stop`. Expires class keys at the start and at each midnight. */
+/* Serves until `stop`, or until all peers have closed and there is no `stop`. Expires class keys at
+ * the start (not where the last checkpoint is over KEEPER_SILENCE_DAYS old: the clock may be wrong)
+ * and at each midnight. A peer's socket may outlive it: another keeper_run() goes on with the same
+ * ones, and clients ask again what was lost. Writes log lines. */
 void keeper_run(const struct keeper_terms *terms);
 
 /* ---- for siblings: thread-safe, one request at a time on the wire ---- */
 
 struct keeper;
-/* Takes the socket over. */
+/* Takes the socket over (and closes it when memory is out: NULL). */
 struct keeper *keeper_connect(int socket, const struct entropy *entropy);
 void keeper_free(struct keeper *keeper);
 SCOPED_FREE(keeper)
@@ -117,7 +124,9 @@ struct checkpoint {
     uint8_t signature[CHECKPOINT_SIGNATURE_BYTES]; /* over the canonical bytes of the rest */
 };
 /* Signs, and keeps it as the last in the keeper's own file. Refuses a tree smaller than the last
- * one's within one epoch. .unwraps, .texts and .signature are filled in. */
+ * one's within one epoch, another root at the same size, and an epoch older than the last: a new
+ * epoch's number is larger than the keeper's last one, not only than the store's. .unwraps, .texts
+ * and .signature are filled in. */
 MUST_USE bool keeper_sign_checkpoint(struct keeper *keeper, struct checkpoint *checkpoint,
                                      struct error *why);
 /* The last one signed; size 0 where there was none. And the public key. */

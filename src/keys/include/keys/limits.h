@@ -20,4 +20,21 @@ enum {
     /* What trace shows (addresses, replies) lives as long as health records' journals must: 6
        years. */
     RECORD_CLASS_DAYS = 2192,
+
+    KEEPER_TLS_INPUT_MAX = 512, /* what a handshake has signed: a digest, or an RSA block */
+    KEEPER_SIGNATURE_MAX = 512, /* RSA of 4096 bits */
+    KEEPER_ORGANISATIONS_MAX = 1024,
+    KEEPER_CLASSES_MAX = 1 << 20, /* 6 years of days, content and record, of 200 organisations */
+    KEEPER_STOCKS_MAX = 64, /* organisations and days that pairs are kept for: 1.2 MB at most */
+    KEEPER_AGAIN_MS = 2000, /* then a request is repeated: the keeper that had it may be gone */
+    KEEPER_COMPLAINTS_A_MINUTE =
+        60, /* log lines about refusals: a sibling gone mad fills no disk */
+    /* Where the clock says that so much time has passed since the last checkpoint, it may be the
+     * clock that is wrong: classes are not destroyed before the next midnight. */
+    KEEPER_SILENCE_DAYS = 31,
+    /* scrypt's cost for a new file: 128 MiB and about 0.3 s. A file may ask for no less than half
+     * of it, and for no more than 1 GiB. */
+    SCRYPT_LOG2_N = 17,
+    SCRYPT_LOG2_N_LEAST = 16,
+    SCRYPT_LOG2_N_MOST = 20,
 };
