@@ -109,7 +109,8 @@ bool certificate_name_is_valid(struct span text)
 
     if (span_starts_with_caseless(text, SPAN_LITERAL("sha256:")))
         return text.len == 7 + 2 * sizeof digest && hex_parse(span_from(text, 7), digest, 32);
-    return domain_is_valid(text);
+    /* A name that ends in a digit is an address that was mistyped. */
+    return text.len > 0 && !ascii_is_digit(text.data[text.len - 1]) && domain_is_valid(text);
 }
 
 /* ---- asking ---- */
@@ -125,12 +126,11 @@ static bool has_domain(const struct set *set, struct span domain)
     return false;
 }
 
+/* The null sender is in no list: no key is empty or lacks its domain. */
 bool list_has_address(const struct list *list, const struct address *address)
 {
     struct joined key = {{address->local, SPAN_LITERAL("@"), address->domain}};
 
-    if (address->domain.len == 0)
-        return false;
     if (address_is_postmaster(address))
         key.part[0] = SPAN_LITERAL("postmaster");
     return set_find(&list->set, &key) != SIZE_MAX || has_domain(&list->set, address->domain);

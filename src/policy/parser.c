@@ -237,7 +237,9 @@ static bool fail_no_statement(struct parser *p)
     unsigned best = 3;
     char shown[64];
 
-    if (p->token.kind != TOKEN_WORD)
+    if (is_word(p, "when"))
+        return fail(p, "`when` stands directly behind a rule's name");
+    if (p->token.kind != TOKEN_WORD || word_is_keyword(p->token.text))
         return fail_expected(p, "the first word of a statement");
     for (size_t i = 0; i < statement_count; i++)
         if (word_is_nearer(p->token.text, span_of(statements[i].word), &best))
@@ -245,7 +247,7 @@ static bool fail_no_statement(struct parser *p)
     for (size_t i = 0; i < sizeof goes_on / sizeof goes_on[0]; i++)
         if (word_is_nearer(p->token.text, span_of(goes_on[i]), &best))
             nearest = goes_on[i];
-    if (!nearest || word_is_later(p->token.text))
+    if (!nearest)
         return fail_expected(p, "the first word of a statement");
     return fail(p, "expected the first word of a statement, found %s; did you mean `%s`?",
                 found(p, shown), nearest);

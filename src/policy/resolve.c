@@ -87,6 +87,8 @@ static void complain_of_name(struct checker *checker, const struct organisation 
     struct span nearest = {"", 0};
     unsigned best = 3;
 
+    if (book_is_full(checker->book)) /* looking for the nearest would be for nobody */
+        return;
     find_nearest(section, is_list, name, &nearest, &best);
     if (section != checker->policy->first)
         find_nearest(checker->policy->first, is_list, name, &nearest, &best);

@@ -107,7 +107,7 @@ static bool is_end(const struct rung *rung)
 static bool check_order(struct parser *p, const struct rung *rungs, size_t count,
                         struct place place)
 {
-    /* From weak to strong: the more, the fewer can read. */
+    /* From weak to strong: the more, the fewer can read. Nothing is weaker than cleartext. */
     static const int strength[] = {
         [WAY_CLEARTEXT] = 0, [WAY_TLS_ENCRYPT] = 1, [WAY_TLS_VERIFY] = 2, [WAY_TLS_SECURE] = 3,
         [WAY_ROUTE] = 4,     [WAY_HOLD] = 4,        [WAY_RETURN] = 4,
@@ -121,7 +121,7 @@ static bool check_order(struct parser *p, const struct rung *rungs, size_t count
     /* No failure widens the readers (the second theorem). A stored ladder was checked when it was
      * written in a file. */
     for (size_t i = 0; p->policy && i + 1 < count; i++)
-        if (rungs[i].way != WAY_CLEARTEXT && strength[rung->way] < strength[rungs[i].way])
+        if (strength[rung->way] < strength[rungs[i].way])
             return complain(p->book, POLICY_ERROR, place,
                             "a ladder never grows weaker: `%s` could be read by %s, and the "
                             "earlier `%s` only by %s",

@@ -11,7 +11,7 @@ static const char policy_text[] =
     "refuse \"too large\" when size over 10 MB\n"
     "refuse \"no such place\" when to \"Nobody@nowhere.example\"\n"
     "hold \"campaign\" when recipients over 100 and not from \"news@clinic.example\" for 2 days\n"
-    "hold \"watched\" when to \".watched.example\"\n"
+    "hold \"watched\" when to \".watched.example\" or to \"Postmaster@Desk.example\"\n"
     "hold \"from the lab\" when through \"10.9.0.0/16\" or through \"lab.clinic.example\"\n"
     "send \"partners\" when to partners by { tls secure named \"mx.partner.example\", return }\n"
     "send \"asked for\" when subject has marks by safe\n"
@@ -60,6 +60,10 @@ static const struct decide_case {
      1, 0, false, DECISION_HOLD, "from the lab", NULL},
     {"through a network, IPv4 in IPv6", "n@clinic.example", "x@y.example", "::ffff:10.9.1.1", "", 1,
      1, 0, false, DECISION_HOLD, "from the lab", NULL},
+    {"just outside the network", "n@clinic.example", "x@y.example", "10.10.0.0 network 10.0.0.0/8",
+     "", 1, 1, 0, false, DECISION_SEND, "everything else", NULL},
+    {"a client without an address", "n@clinic.example", "x@y.example", "", "", 1, 1, 0, false,
+     DECISION_SEND, "everything else", NULL},
     {"through a certificate", "n@clinic.example", "x@y.example",
      "192.0.2.1 certificate LAB.clinic.example", "", 1, 1, 0, false, DECISION_HOLD, "from the lab",
      NULL},
@@ -70,6 +74,12 @@ static const struct decide_case {
      1, 0, false, DECISION_SEND, "by office", "{ tls verify for 4 hours, hold for 7 days }"},
     {"a domain of a list", "n@clinic.example", "a@partner.example", "10.0.0.1", "", 1, 1, 0, false,
      DECISION_SEND, "partners", "{ tls secure named \"mx.partner.example\", return }"},
+    {"a domain that only ends like one of a list", "n@clinic.example", "a@evilpartner.example",
+     "10.0.0.1", "", 1, 1, 0, false, DECISION_SEND, "everything else", NULL},
+    {"postmaster in any case", "n@clinic.example", "POSTmaster@desk.example", "10.0.0.1", "", 1, 1,
+     0, false, DECISION_HOLD, "watched", NULL},
+    {"a letter of a word is not the word", "n@clinic.example", "x@y.example", "10.0.0.1",
+     "vitamin c", 1, 1, 0, false, DECISION_SEND, "everything else", NULL},
     {"a domain below one of a list", "n@clinic.example", "a@x.group.example", "10.0.0.1", "", 1, 1,
      0, false, DECISION_SEND, "partners", NULL},
     {"an address of a list", "n@clinic.example", "Mary@solo.example", "10.0.0.1", "", 1, 1, 0,

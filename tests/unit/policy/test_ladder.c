@@ -266,6 +266,16 @@ static void delivery_begins_on_the_first_rung(void **state)
     assert_int_equal(ladder_begin(&returns, accepted).kind, STEP_RETURN);
 }
 
+static void patience_never_outlives_the_delivery(void **state)
+{
+    (void)state;
+    const int64_t late = accepted + 5LL * DAY - HOUR;
+
+    assert_int_equal(ladder_rung_end(&ends_in_hold, 0, late, accepted), accepted + 5LL * DAY);
+    assert_int_equal(ladder_rung_end(&ends_in_hold, 2, late, accepted), late + 2LL * DAY);
+    assert_int_equal(ladder_rung_end(&ends_in_return, 2, late, accepted), late);
+}
+
 static void damaged_clock_ends_no_later_than_time(void **state)
 {
     (void)state;
@@ -352,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(laws_hold_for_each_ladder_outcome_and_moment),
         cmocka_unit_test(delivery_begins_on_the_first_rung),
+        cmocka_unit_test(patience_never_outlives_the_delivery),
         cmocka_unit_test(damaged_clock_ends_no_later_than_time),
         cmocka_unit_test(ladder_needs_memory),
         cmocka_unit_test(names_are_told),

@@ -110,6 +110,10 @@ static const struct missing_case {
      "trust anchor \"gone\" listen smtp port 25",
      "cannot read the file of the trust anchors"},
     {"bytes that are not UTF-8", "hostname \"\xC3\x28\"", "not UTF-8"},
+    {"a character cut at the end", "hostname \"x.example\" # \xC3", "not UTF-8"},
+    {"half a surrogate pair", "# \xED\xA0\x80", "not UTF-8"},
+    {"a character written too long", "# \xC0\xAF", "not UTF-8"},
+    {"a character beyond Unicode", "# \xF4\x90\x80\x80", "not UTF-8"},
     {"a byte order mark", "\xEF\xBB\xBFhostname \"x.example\"", "byte order mark"},
 };
 
