@@ -82,11 +82,8 @@ static bool expect_rung(struct parser *p, struct rung *rung)
     *rung = (struct rung){0};
     if (!expect_way(p, &rung->way))
         return false;
-    const bool is_tls = rung->way <= WAY_TLS_SECURE;
-    if (is_tls && is_word(p, "named") && !expect_names(p, rung))
+    if (rung->way <= WAY_TLS_SECURE && is_word(p, "named") && !expect_names(p, rung))
         return false;
-    if (is_word(p, "over") || (is_word(p, "named") && !is_tls))
-        return fail_expected(p, "`,` or `}`");
     if (p->policy && rung->way == WAY_TLS_SECURE && rung->name_count == 0)
         complain(p->book, POLICY_WARNING, place,
                  "`tls secure` without `named` is impossible in this build until DANE and MTA-STS "
@@ -103,7 +100,7 @@ static bool is_end(const struct rung *rung)
     return rung->way == WAY_HOLD || rung->way == WAY_RETURN;
 }
 
-/* A rung that something stands behind. */
+/* What must be true of the newest rung beside those before it. */
 static bool check_order(struct parser *p, const struct rung *rungs, size_t count,
                         struct place place)
 {
