@@ -16,6 +16,10 @@ static const struct choice levels[] = {
     {"secure", WAY_TLS_SECURE, false},
 };
 
+_Static_assert(WAY_TLS_ENCRYPT < WAY_TLS_VERIFY && WAY_TLS_VERIFY < WAY_TLS_SECURE &&
+                   WAY_TLS_SECURE < WAY_ROUTE && WAY_TLS_SECURE < WAY_CLEARTEXT,
+               "the ways by TLS come first");
+
 static bool expect_way(struct parser *p, enum way *way)
 {
     static const enum way of_word[] = {
