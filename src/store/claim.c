@@ -18,22 +18,57 @@ static bool is_among(struct span name, const struct span *skip, size_t count)
 
 static bool is_full(const struct claim_job *job) { return job->count == job->claim->limit; }
 
+/* A delivery whose message is gone comes with the message's id alone: its owner holds it. */
+static bool read_message(struct ledger *ledger, struct claim_job *job, bool *is_fitting,
+                         struct error *why)
+{
+    struct store_claimed *claimed = &job->claimed[job->count];
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_FIND_MESSAGE);
+    query_bytes(&query, row_id_bytes(&claimed->message.id));
+    if (query_row(&query))
+        *is_fitting = row_message(&query, 0, job->arena, &claimed->message);
+    return query_end(&query, why);
+}
+
+static bool read_last_leaf(struct ledger *ledger, struct claim_job *job, bool *is_fitting,
+                           struct error *why)
+{
+    struct store_claimed *claimed = &job->claimed[job->count];
+    struct store_journal_row row;
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_LAST_EVENT);
+    query_bytes(&query, row_id_bytes(&claimed->message.id));
+    query_int(&query, claimed->delivery.number);
+    if (query_row(&query)) {
+        *is_fitting = row_event(&query, job->arena, &row);
+        if (*is_fitting) {
+            claimed->last_leaf = row.leaf;
+            claimed->is_leaf_whole = row_is_whole(&row, &ledger->scratch);
+        }
+    }
+    return query_end(&query, why);
+}
+
 /* Takes what the query finds into the job, without a lease yet. An arena that is full ends the
  * claim early: what fitted is handed out, the rest stays due. */
-static bool take_rows(struct claim_job *job, struct query *query, bool *is_arena_full,
-                      struct error *why)
+static bool take_rows(struct ledger *ledger, struct claim_job *job, struct query *query,
+                      bool *is_arena_full, struct error *why)
 {
-    *is_arena_full = false;
-    while (!is_full(job) && query_row(query)) {
+    bool is_fitting = true, is_done = true;
+
+    while (is_done && is_fitting && !is_full(job) && query_row(query)) {
         struct store_claimed *claimed = &job->claimed[job->count];
         *claimed = (struct store_claimed){0};
-        if (!row_delivery(query, 0, job->arena, &claimed->message.id, &claimed->delivery)) {
-            *is_arena_full = true;
-            break;
-        }
-        job->count++;
+        is_fitting = row_delivery(query, 0, job->arena, &claimed->message.id, &claimed->delivery);
+        is_done = !is_fitting || read_message(ledger, job, &is_fitting, why);
+        is_done = is_done && (!is_fitting || read_last_leaf(ledger, job, &is_fitting, why));
+        job->count += is_done && is_fitting;
     }
-    return query_end(query, why);
+    *is_arena_full = !is_fitting;
+    return query_end(query, why) && is_done;
 }
 
 static bool lease_rows(struct ledger *ledger, struct claim_job *job, size_t from,
@@ -64,7 +99,7 @@ static bool claim_impatient(struct ledger *ledger, struct claim_job *job, bool *
     query_begin(&query, &ledger->connection, SQL_IMPATIENT_DELIVERIES);
     query_int(&query, job->claim->now_ms);
     query_int(&query, (int64_t)job->claim->limit);
-    return take_rows(job, &query, is_arena_full, why) && lease_rows(ledger, job, 0, why);
+    return take_rows(ledger, job, &query, is_arena_full, why) && lease_rows(ledger, job, 0, why);
 }
 
 static bool claim_of_destination(struct ledger *ledger, struct claim_job *job, int64_t destination,
@@ -79,22 +114,23 @@ static bool claim_of_destination(struct ledger *ledger, struct claim_job *job, i
     query_int(&query, destination);
     query_int(&query, job->claim->now_ms);
     query_int(&query, (int64_t)limit);
-    return take_rows(job, &query, is_arena_full, why) && lease_rows(ledger, job, from, why);
+    return take_rows(ledger, job, &query, is_arena_full, why) && lease_rows(ledger, job, from, why);
 }
 
 /* The destination rows are not changed before the tallies are settled, so that walking them by
  * next_due goes on undisturbed. */
-static bool claim_due(struct ledger *ledger, struct claim_job *job, struct error *why)
+static bool claim_due(struct ledger *ledger, struct claim_job *job, bool *is_arena_full,
+                      struct error *why)
 {
     const struct store_claim *claim = job->claim;
-    bool is_arena_full = false, is_done = true;
+    bool is_done = true;
     struct query query;
 
     query_begin(&query, &ledger->connection, SQL_DUE_DESTINATIONS);
     query_int(&query, claim->now_ms);
-    while (is_done && !is_full(job) && !is_arena_full && query_row(&query)) {
+    while (is_done && !is_full(job) && !*is_arena_full && query_row(&query)) {
         if (!is_among(query_get_bytes(&query, 1), claim->skip, claim->skip_count))
-            is_done = claim_of_destination(ledger, job, query_get_int(&query, 0), &is_arena_full,
+            is_done = claim_of_destination(ledger, job, query_get_int(&query, 0), is_arena_full,
                                            why);
     }
     return query_end(&query, why) && is_done;
@@ -111,62 +147,6 @@ static int by_message(const void *a, const void *b)
            (left->delivery.number < right->delivery.number);
 }
 
-/* A delivery whose message is gone comes with the message's id alone: its owner holds it. */
-static bool read_message(struct ledger *ledger, struct claim_job *job, size_t i, bool *is_fitting,
-                         struct error *why)
-{
-    struct store_claimed *claimed = &job->claimed[i];
-    struct query query;
-
-    if (i > 0 && id_equal(claimed[-1].message.id, claimed->message.id)) {
-        claimed->message = claimed[-1].message;
-        return true;
-    }
-    query_begin(&query, &ledger->connection, SQL_FIND_MESSAGE);
-    query_bytes(&query, row_id_bytes(&claimed->message.id));
-    if (query_row(&query))
-        *is_fitting = row_message(&query, 0, job->arena, &claimed->message);
-    return query_end(&query, why);
-}
-
-static bool read_last_leaf(struct ledger *ledger, struct claim_job *job, size_t i,
-                           bool *is_fitting, struct error *why)
-{
-    struct store_claimed *claimed = &job->claimed[i];
-    struct store_journal_row row;
-    struct query query;
-
-    query_begin(&query, &ledger->connection, SQL_LAST_EVENT);
-    query_bytes(&query, row_id_bytes(&claimed->message.id));
-    query_int(&query, claimed->delivery.number);
-    if (query_row(&query)) {
-        *is_fitting = row_event(&query, job->arena, &row);
-        if (*is_fitting) {
-            claimed->last_leaf = row.leaf;
-            claimed->is_leaf_whole = row_is_whole(&row, &ledger->scratch);
-        }
-    }
-    return query_end(&query, why);
-}
-
-/* Lets go of what does not fit: free, and due as before. */
-static bool let_go(struct ledger *ledger, struct claim_job *job, size_t from, struct error *why)
-{
-    struct query query;
-
-    for (size_t i = from; i < job->count; i++) {
-        query_begin(&query, &ledger->connection, SQL_LEASE_DELIVERY);
-        query_bytes(&query, row_id_bytes(&job->claimed[i].message.id));
-        query_int(&query, job->claimed[i].delivery.number);
-        query_int(&query, 0);
-        query_int(&query, job->claim->now_ms);
-        if (!ledger_touch_returned(ledger, &query, why))
-            return false;
-    }
-    job->count = from;
-    return from > 0 || row_no_memory(why);
-}
-
 /* Who held them may be dead, or stuck: they are due again, for anybody. */
 static bool expire_leases(struct ledger *ledger, int64_t now_ms, struct error *why)
 {
@@ -180,23 +160,16 @@ static bool expire_leases(struct ledger *ledger, int64_t now_ms, struct error *w
 bool claim_apply(struct ledger *ledger, void *self, struct error *why)
 {
     struct claim_job *job = self;
-    bool is_arena_full = false, is_fitting = true;
+    bool is_arena_full = false;
 
     job->count = 0; /* the group may be run anew */
     if (!expire_leases(ledger, job->claim->now_ms, why) || !ledger_settle(ledger, why) ||
         !claim_impatient(ledger, job, &is_arena_full, why) ||
-        (!is_arena_full && !claim_due(ledger, job, why)))
+        (!is_arena_full && !claim_due(ledger, job, &is_arena_full, why)))
         return false;
     if (job->count == 0)
         return !is_arena_full || row_no_memory(why);
     qsort(job->claimed, job->count, sizeof *job->claimed, by_message);
-    for (size_t i = 0; i < job->count; i++) {
-        if (!read_message(ledger, job, i, &is_fitting, why) ||
-            (is_fitting && !read_last_leaf(ledger, job, i, &is_fitting, why)))
-            return false;
-        if (!is_fitting)
-            return let_go(ledger, job, i, why);
-    }
     return true;
 }
 
