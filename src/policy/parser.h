@@ -67,8 +67,6 @@ MUST_USE bool expect_condition(struct parser *p, struct condition **condition);
 /* Words of the whole language. */
 bool word_is_keyword(struct span word);
 bool word_is_later(struct span word);
-/* How many letters must be changed, added, dropped or swapped; above `limit`: limit + 1. */
-unsigned word_distance(struct span a, struct span b, unsigned limit);
 /* Is `word` near enough to `other` for a hint, and nearer than *best? */
 bool word_is_nearer(struct span word, struct span other, unsigned *best);
 

@@ -43,9 +43,10 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* The distance of Damerau and Levenshtein in its "optimal string alignment" form, three rows of the
+/* How many letters must be changed, added, dropped or swapped; above `limit`: limit + 1. This is
+ * the distance of Damerau and Levenshtein in its "optimal string alignment" form, three rows of the
  * table at a time. */
-unsigned word_distance(struct span a, struct span b, unsigned limit)
+static unsigned word_distance(struct span a, struct span b, unsigned limit)
 {
     unsigned rows[3][POLICY_NAME_MAX + 1];
 
