@@ -19,24 +19,25 @@
 
 /* All in one place, so that tests can cut them; the defaults are deliver_limits_default(). */
 struct deliver_limits {
-    unsigned workers_max;               /* threads, each with one session */
-    unsigned sessions_per_host;         /* MX host (name and address) */
+    unsigned workers_max;       /* threads, each with one session */
+    unsigned sessions_per_host; /* MX host (name and address) */
     unsigned sessions_per_destination;
-    unsigned first_sessions;            /* to a destination that has not worked lately */
-    unsigned messages_per_session;      /* then QUIT and a new one */
-    unsigned recipients_per_message;    /* RCPTs in one transaction: 100 (RFC 5321 section 4.5.3.1.8) */
-    size_t bytes_in_hand_max;           /* of all messages in memory */
-    int connect_timeout_ms;             /* 30 s an address */
-    int greeting_timeout_ms;            /* 5 minutes by RFC; ours is shorter for dead hosts */
+    unsigned first_sessions;       /* to a destination that has not worked lately */
+    unsigned messages_per_session; /* then QUIT and a new one */
+    unsigned
+        recipients_per_message; /* RCPTs in one transaction: 100 (RFC 5321 section 4.5.3.1.8) */
+    size_t bytes_in_hand_max;   /* of all messages in memory */
+    int connect_timeout_ms;     /* 30 s an address */
+    int greeting_timeout_ms;    /* 5 minutes by RFC; ours is shorter for dead hosts */
     int command_timeout_ms;
-    int data_timeout_ms;                /* each block written, and the 354 */
-    int final_timeout_ms;               /* after the final dot: 10 minutes */
+    int data_timeout_ms;  /* each block written, and the 354 */
+    int final_timeout_ms; /* after the final dot: 10 minutes */
     int handshake_timeout_ms;
-    int idle_session_ms;                /* a kept session without work is closed by QUIT */
-    int64_t retry_first_ms;             /* a minute */
-    int64_t retry_longest_ms;           /* an hour */
+    int idle_session_ms;      /* a kept session without work is closed by QUIT */
+    int64_t retry_first_ms;   /* a minute */
+    int64_t retry_longest_ms; /* an hour */
     int64_t lease_ms;
-    int64_t dead_host_ms;               /* a host or address that failed is passed over so long */
+    int64_t dead_host_ms; /* a host or address that failed is passed over so long */
 };
 void deliver_limits_default(struct deliver_limits *limits);
 bool deliver_limits_set(struct deliver_limits *limits, struct span name, long long value);
