@@ -16,8 +16,6 @@
  * keeper that is started again. */
 MUST_USE bool secrets_gather(const struct settings *settings, const char *policy_path, int *secrets,
                              struct error *why);
-/* One master key, as above; into a secret buffer. Also for `letterlock key rotate`. */
-MUST_USE bool secrets_read_master_file(const char *path, struct buffer *key, struct error *why);
 
 /* The keeper's side: all lives in the secret arena. */
 struct secrets {
