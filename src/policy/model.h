@@ -41,8 +41,8 @@ struct network {
     unsigned bits;
 };
 /* "10.0.0.0/8", "fd00::/8", "10.1.2.3"; no bit may be set behind the prefix. */
-MUST_USE bool network_parse(struct span text, struct network *network);
-bool network_holds(const struct network *outer, const struct network *inner);
+MUST_USE bool prefix_parse(struct span text, struct network *network);
+bool prefix_holds(const struct network *outer, const struct network *inner);
 
 /* What a list is asked for, and so what its entries must look like. */
 enum list_use { USE_ADDRESSES = 1, USE_WORDS = 2, USE_CERTIFICATES = 4 };

@@ -84,7 +84,7 @@ static bool bit_is_set(const uint8_t *bytes, size_t bit)
     return bytes[bit / 8] >> (7 - bit % 8) & 1;
 }
 
-bool network_parse(struct span text, struct network *network)
+bool prefix_parse(struct span text, struct network *network)
 {
     static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
     char address[64];
@@ -114,7 +114,7 @@ bool network_parse(struct span text, struct network *network)
     return true;
 }
 
-bool network_holds(const struct network *outer, const struct network *inner)
+bool prefix_holds(const struct network *outer, const struct network *inner)
 {
     if (inner->bits < outer->bits)
         return false;
