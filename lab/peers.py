@@ -2,6 +2,7 @@
 """Real mail servers of Debian, unpacked into a folder of their own: nothing is installed over what
 the machine has, and a mail server that runs here already stays as it is."""
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -43,6 +44,12 @@ class Peers:
 
     def unpack(self):
         """Fetches and unpacks what is not here. False, with a reason in .problem, where that fails."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "lock", "w") as lock:  # two test runs may begin at once
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._unpack()
+
+    def _unpack(self):
         self.problem = ""
         if (self.folder / "complete").exists():
             return True
