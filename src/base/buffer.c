@@ -7,6 +7,8 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { CAPACITY_FIRST = 256 };
 

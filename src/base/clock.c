@@ -2,6 +2,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/clock.h"
 
+#include <stddef.h>
+#include <stdio.h>
+#include <time.h>
+
 static const int64_t ns_per_ms = 1000000, ms_per_day = 86400000;
 
 static int64_t read_clock(clockid_t which, int64_t unit_ns)

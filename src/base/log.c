@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <unistd.h>
 
 enum {
@@ -48,32 +49,48 @@ void log_divert(void (*sink)(void *self, struct span line), void *self)
     pthread_mutex_unlock(&sink_lock);
 }
 
-/* The length of the well-formed UTF-8 sequence at the start (RFC 3629 section 4), of a character
- * that shows as itself; 0 where there is none. Controls, line separators and marks that turn the
- * writing direction do not show as themselves: a terminal would obey them. */
-static size_t visible_sequence(struct span s)
+/* The first character of well-formed UTF-8 and its length in bytes (RFC 3629 section 3); 0 where
+ * there is none, or where it is spelt longer than needed. */
+static size_t decode(struct span s, unsigned long *point)
 {
+    static const struct {
+        unsigned char mask, lead;
+        unsigned long least;
+    } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
     const unsigned char *b = (const unsigned char *)s.data;
-    size_t len = b[0] < 0x80 ? 1 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : 4;
-    unsigned long point;
+    size_t len = 0;
 
-    if (len == 1)
-        return b[0] >= ' ' && b[0] != 0x7f;
-    if (b[0] < 0xc2 || b[0] > 0xf4 || s.len < len)
+    while (len < sizeof forms / sizeof forms[0] && (b[0] & forms[len].mask) != forms[len].lead)
+        len++;
+    if (len++ == sizeof forms / sizeof forms[0] || s.len < len)
         return 0;
-    point = b[0] & (0x7fu >> len);
+    *point = b[0] & (unsigned char)~forms[len - 1].mask;
     for (size_t i = 1; i < len; i++) {
         if ((b[i] & 0xc0) != 0x80)
             return 0;
-        point = point << 6 | (b[i] & 0x3f);
+        *point = *point << 6 | (b[i] & 0x3f);
     }
-    if ((len == 3 && point < 0x800) || (len == 4 && (point < 0x10000 || point > 0x10ffff)))
-        return 0; /* a longer spelling than needed, or beyond Unicode */
-    if ((point >= 0xd800 && point < 0xe000) || point < 0xa0)
-        return 0; /* surrogates, C1 controls */
-    if ((point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
-        (point >= 0x2060 && point <= 0x206f) || point == 0xfeff)
-        return 0;
+    return *point >= forms[len - 1].least ? len : 0;
+}
+
+/* The length of a first character that shows as itself, else 0. A terminal would obey controls,
+ * line separators and marks that turn the direction of writing, and nobody would see the invisible.
+ */
+static size_t visible_sequence(struct span s)
+{
+    static const struct {
+        unsigned long first, last;
+    } hidden[] = {
+        {0x0000, 0x001f}, {0x007f, 0x009f},     {0x200b, 0x200f},
+        {0x2028, 0x202e}, {0x2060, 0x206f},     {0xd800, 0xdfff}, /* surrogates */
+        {0xfeff, 0xfeff}, {0x110000, 0x1fffff},                   /* beyond Unicode */
+    };
+    unsigned long point = 0;
+    size_t len = decode(s, &point);
+
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++)
+        if (point >= hidden[i].first && point <= hidden[i].last)
+            return 0;
     return len;
 }
 

@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* How many allocations are left until one fails; 0 is off. */
 static atomic_uint countdown;

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/secret.h"
 
+#include <string.h>
+
 bool secret_equal(const void *a, const void *b, size_t len)
 {
     /* Volatile, so that no compiler may stop at the first difference. */

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 enum {
     NAME_MAX_CHARACTERS = 253, /* 255 bytes on the wire */

@@ -14,35 +14,32 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { IDLE_MS = 1000 /* after this long a waiting stream gives its buffers back */ };
+enum {
+    /* How long a read sleeps in the kernel. Most answers come sooner, and then cost one system call
+     * instead of three (try, poll, try again); a deadline that is nearer is waited for by poll().
+     */
+    SLEEP_S = 10,
+    IDLE_MS = 1000, /* after this long, poll()ing, a stream gives its buffers back */
+};
 
 /* A line, its CR and its LF must fit, whatever was read before them. */
 _Static_assert(STREAM_LINE_MAX + 2 <= STREAM_READ_BUFFER, "the longest line does not fit");
 
-/* Takes a socket that is non-blocking already. */
-static struct stream *adopt(int fd)
+struct stream *stream_new(int fd)
 {
-    struct stream *stream = memory_allocate(sizeof *stream);
+    struct stream *stream = fd >= 0 ? memory_allocate(sizeof *stream) : NULL;
+    const struct timeval sleep = {.tv_sec = SLEEP_S};
     const int on = 1;
 
-    if (!stream) {
+    if (!stream || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &sleep, sizeof sleep) != 0) {
+        memory_release(stream);
         descriptor_close(&fd);
         return NULL;
     }
     stream->fd = fd;
+    stream->patience = deadline_past;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* in vain on a unix socket */
     return stream;
-}
-
-struct stream *stream_new(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0 || ((flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)) {
-        descriptor_close(&fd);
-        return NULL;
-    }
-    return adopt(fd);
 }
 
 static void release(char **block, size_t size)
@@ -108,6 +105,20 @@ bool stream_wait(struct stream *stream, enum step step, struct deadline until, s
     }
 }
 
+ssize_t stream_receive(const struct stream *stream, char *out, size_t size)
+{
+    ssize_t got;
+
+    do {
+        /* Asked anew each time: one record may come in thousands of pieces, and the last of them
+         * shall not be waited for any longer than the first. */
+        bool may_sleep = deadline_left_ms(stream->patience) > SLEEP_S * 1000;
+
+        got = recv(stream->fd, out, size, may_sleep ? 0 : MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
 static enum step plain_step(struct stream *stream, const char *doing, struct error *why)
 {
     stream->has_failed = true;
@@ -122,9 +133,7 @@ static enum step read_some(struct stream *stream, char *out, size_t size, size_t
 
     if (stream->tls)
         return stream_tls_read(stream, out, size, len, why);
-    do
-        got = recv(stream->fd, out, size, 0);
-    while (got < 0 && errno == EINTR);
+    got = stream_receive(stream, out, size);
     if (got > 0) {
         *len = (size_t)got;
         return STEP_DONE;
@@ -146,7 +155,7 @@ static enum step write_some(struct stream *stream, struct span bytes, size_t *le
     if (stream->tls)
         return stream_tls_write(stream, bytes, len, why);
     do
-        put = send(stream->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+        put = send(stream->fd, bytes.data, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (put < 0 && errno == EINTR);
     if (put >= 0) {
         *len = (size_t)put;
@@ -203,8 +212,11 @@ static bool fill(struct stream *stream, struct deadline until, bool *is_end, str
 {
     *is_end = false;
     for (;;) {
-        enum step step = try_fill(stream, why);
+        enum step step;
 
+        stream->patience = until;
+        step = try_fill(stream, why);
+        stream->patience = deadline_past;
         switch (step) {
         case STEP_DONE:
             return true;
@@ -473,7 +485,8 @@ bool stream_connect(const struct sockaddr *to, socklen_t to_len, const struct so
     if (problem != 0)
         return error_set(why, ERROR_TEMPORARY, "4.4.1", "connecting to %s: %s", name,
                          strerrordesc_np(problem));
-    stream = adopt(fd);
+    fcntl(fd, F_SETFL, 0); /* it blocked not for connecting; now reads may sleep */
+    stream = stream_new(fd);
     fd = -1; /* the stream's now, or closed already */
     if (!stream)
         return error_set(why, ERROR_TEMPORARY, "4.4.1", "no memory for a connection");

@@ -15,8 +15,9 @@
  * 3. has_ended or has_failed end the reading for good; nothing resets them. */
 struct stream {
     int fd;
-    bool has_ended;  /* EOF, or a close_notify */
-    bool has_failed; /* the socket or TLS broke */
+    struct deadline patience; /* a read may sleep in the kernel where this is far away */
+    bool has_ended;           /* EOF, or a close_notify */
+    bool has_failed;          /* the socket or TLS broke */
     bool timed_out;
     bool line_was_long;
 
@@ -30,6 +31,8 @@ struct stream {
     struct tls_proof proof;
 };
 
+static const struct deadline deadline_past = {INT64_MIN};
+
 /* What one try to read or write came to. */
 enum step {
     STEP_DONE,       /* *len bytes went through, at least one */
@@ -38,6 +41,9 @@ enum step {
     STEP_END,        /* the peer closed (has_ended is set) */
     STEP_FAILED,     /* broken (has_failed and *why are set) */
 };
+
+/* recv(), which sleeps for a while where the stream's patience allows it, and says EAGAIN then. */
+ssize_t stream_receive(const struct stream *stream, char *out, size_t size);
 
 /* Waits for one of the steps above: true when it is worth another try, and false (ERROR_TEMPORARY,
  * 4.4.2, timed_out) when the deadline passed. */

@@ -17,7 +17,7 @@ static int socket_write(BIO *bio, const char *data, int len)
 
     BIO_clear_retry_flags(bio);
     do
-        put = send(stream->fd, data, (size_t)len, MSG_NOSIGNAL);
+        put = send(stream->fd, data, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (put < 0 && errno == EINTR);
     if (put < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         BIO_set_retry_write(bio);
@@ -26,13 +26,10 @@ static int socket_write(BIO *bio, const char *data, int len)
 
 static int socket_read(BIO *bio, char *out, int size)
 {
-    struct stream *stream = BIO_get_data(bio);
     ssize_t got;
 
     BIO_clear_retry_flags(bio);
-    do
-        got = recv(stream->fd, out, (size_t)size, 0);
-    while (got < 0 && errno == EINTR);
+    got = stream_receive(BIO_get_data(bio), out, (size_t)size);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         BIO_set_retry_read(bio);
     if (got == 0)
@@ -182,13 +179,18 @@ static bool shake_hands(struct stream *stream, struct deadline until, bool *is_c
 
 static bool start(struct stream *stream, struct deadline until, bool *is_cut, struct error *why)
 {
+    bool is_done;
+
     *is_cut = false;
     if (!attach_socket(stream)) {
         ERR_clear_error();
         stream->has_failed = true;
         return error_set(why, ERROR_INTERNAL, "4.3.0", "no memory for a TLS session");
     }
-    if (!shake_hands(stream, until, is_cut, why)) {
+    stream->patience = until;
+    is_done = shake_hands(stream, until, is_cut, why);
+    stream->patience = deadline_past;
+    if (!is_done) {
         stream->has_failed = true;
         return false;
     }

@@ -11,6 +11,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 /* NIST SP 800-52r2 section 3.3.1: ephemeral keys, AES in Galois mode, no SHA-1. Suites without
  * ephemeral keys, CBC and CCM are left out by choice: no mail server of this decade needs them. */

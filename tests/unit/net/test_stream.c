@@ -483,6 +483,7 @@ static void a_source_address_that_is_not_ours_is_temporary(void **state)
 
     (void)state;
     from.sin_addr.s_addr = htonl(0xc0000201);
+    assert_true(listener >= 0);
     assert_false(stream_connect((struct sockaddr *)&address, sizeof address,
                                 (struct sockaddr *)&from, sizeof from, soon(), &stream, &why));
     assert_int_equal(why.kind, ERROR_TEMPORARY);

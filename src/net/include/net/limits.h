@@ -11,7 +11,6 @@ enum {
     /* Addresses of one host, hosts of one domain: more are cut, the best preferences kept. */
     RESOLVER_HOSTS_MAX = 32,
     RESOLVER_ADDRESSES_MAX = 16,
-    /* CNAMEs followed from a mail domain before it counts as a loop (RFC 5321 section 5.1). */
-    RESOLVER_ALIASES_MAX = 8,
+    /* All certificates of a peer together: real chains have under 10 KiB. */
     TLS_CHAIN_BYTES_MAX = 102400,
 };

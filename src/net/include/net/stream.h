@@ -16,8 +16,8 @@
 /* One thread uses it at a time; stream_shut() alone may come from another. */
 struct stream;
 
-/* Owns fd from now on, also on failure (then it is closed): NULL when memory is out. Sets it
- * non-blocking and TCP_NODELAY. */
+/* Owns a connected socket from now on, also on failure (then it is closed): NULL when memory is
+ * out. Sets TCP_NODELAY and the time that a read may sleep. */
 struct stream *stream_new(int fd);
 /* Closes; sends a close_notify where there is room for it. What was not flushed is lost. */
 void stream_free(struct stream *stream);
