@@ -1,0 +1,154 @@
+/* The page that roles share: its lock outlives whoever held it, and a bell is never missed. */
+/* SPDX-License-Identifier: ISC */
+#include "store_lab.h"
+
+#include "fair_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct store_shared *make(int *fd)
+{
+    struct store_shared *shared;
+    struct error why;
+
+    assert_true(store_shared_create(fd, &why));
+    assert_true(store_shared_attach(*fd, &shared, &why));
+    return shared;
+}
+
+static void the_page_cannot_shrink_and_is_not_inherited(void **state)
+{
+    int fd;
+    struct store_shared *shared = make(&fd);
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, 0), -1);
+    assert_int_equal(ftruncate(fd, 1 << 20), -1);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    store_shared_free(shared);
+    close(fd);
+}
+
+static void what_is_no_page_of_ours_is_refused(void **state)
+{
+    struct store_shared *shared;
+    struct error why;
+    int fd = memfd_create("foreign", MFD_CLOEXEC);
+
+    (void)state;
+    assert_false(store_shared_attach(-1, &shared, &why));
+    assert_int_equal(why.kind, ERROR_INTERNAL);
+    assert_false(store_shared_attach(fd, &shared, &why));
+    assert_int_equal(why.kind, ERROR_INTERNAL);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    assert_false(store_shared_attach(fd, &shared, &why));
+    close(fd);
+}
+
+static void the_lock_outlives_its_holder(void **state)
+{
+    int fd;
+    struct store_shared *shared = make(&fd);
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            bool is_taken = fair_lock_take(shared);
+            raise(is_taken ? SIGKILL : SIGABRT);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_true(fair_lock_take(shared));
+        fair_lock_give(shared);
+    }
+    assert_true(fair_lock_take(NULL)); /* alone with the store */
+    fair_lock_give(NULL);
+    store_shared_free(shared);
+    close(fd);
+}
+
+static void a_bell_that_was_rung_is_not_waited_for(void **state)
+{
+    int fd;
+    struct store_shared *shared = make(&fd);
+    uint32_t seen = doorbell_count(shared, DOORBELL_QUEUE);
+
+    (void)state;
+    doorbell_ring(shared, DOORBELL_QUEUE);
+    doorbell_wait(shared, DOORBELL_QUEUE, seen, deadline_in_ms(600000));
+    assert_int_equal(doorbell_count(shared, DOORBELL_QUEUE), seen + 1);
+    assert_int_equal(doorbell_count(shared, DOORBELL_CHECKPOINT), 0);
+    store_shared_free(shared);
+    close(fd);
+}
+
+static void a_wait_ends_at_its_deadline(void **state)
+{
+    int fd;
+    struct store_shared *shared = make(&fd);
+
+    (void)state;
+    doorbell_wait(shared, DOORBELL_QUEUE, 0, deadline_in_ms(1));
+    doorbell_wait(shared, DOORBELL_QUEUE, 0, deadline_in_ms(-1000));
+    doorbell_wait(shared, DOORBELL_QUEUE, 0, (struct deadline){0});
+    assert_int_equal(doorbell_count(shared, DOORBELL_QUEUE), 0);
+    store_shared_free(shared);
+    close(fd);
+}
+
+enum { RINGS = 2000 };
+
+static void *ring_back(void *self)
+{
+    struct store_shared *shared = self;
+
+    for (uint32_t i = 0; i < RINGS; i++) {
+        doorbell_wait(shared, DOORBELL_QUEUE, i, deadline_in_ms(600000));
+        doorbell_ring(shared, DOORBELL_CHECKPOINT);
+    }
+    return NULL;
+}
+
+/* Two mappings, as in two processes: each waits for the other, so one lost bell would hang both. */
+static void no_bell_is_lost(void **state)
+{
+    struct store_shared *other;
+    struct error why;
+    pthread_t thread;
+    int fd;
+    struct store_shared *shared = make(&fd);
+
+    (void)state;
+    assert_true(store_shared_attach(fd, &other, &why));
+    assert_int_equal(pthread_create(&thread, NULL, ring_back, other), 0);
+    for (uint32_t i = 0; i < RINGS; i++) {
+        doorbell_ring(shared, DOORBELL_QUEUE);
+        doorbell_wait(shared, DOORBELL_CHECKPOINT, i, deadline_in_ms(600000));
+        assert_int_equal(doorbell_count(shared, DOORBELL_CHECKPOINT), i + 1);
+    }
+    pthread_join(thread, NULL);
+    store_shared_free(other);
+    store_shared_free(shared);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_page_cannot_shrink_and_is_not_inherited),
+        cmocka_unit_test(what_is_no_page_of_ours_is_refused),
+        cmocka_unit_test(the_lock_outlives_its_holder),
+        cmocka_unit_test(a_bell_that_was_rung_is_not_waited_for),
+        cmocka_unit_test(a_wait_ends_at_its_deadline),
+        cmocka_unit_test(no_bell_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
