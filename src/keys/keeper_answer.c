@@ -21,7 +21,7 @@ void keeper_state_clear(struct keeper_state *state)
 
 static bool is_name(const struct keeper_name *name)
 {
-    return name->len > 0 && name->len <= sizeof name->bytes;
+    return name->len <= sizeof name->bytes; /* none: the gateway's own */
 }
 
 static struct span name_span(const struct keeper_name *name)

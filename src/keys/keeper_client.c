@@ -222,11 +222,12 @@ static bool is_too_long(struct error *why, const char *what)
 
 static bool put_name(struct span organisation, struct keeper_name *name, struct error *why)
 {
-    if (organisation.len == 0 || organisation.len > sizeof name->bytes)
+    if (organisation.len > sizeof name->bytes)
         return is_too_long(why, "the organisation's name");
     memset(name, 0, sizeof *name);
     name->len = (uint32_t)organisation.len;
-    memcpy(name->bytes, organisation.data, organisation.len);
+    if (organisation.len > 0) /* empty: the gateway's own */
+        memcpy(name->bytes, organisation.data, organisation.len);
     return true;
 }
 

@@ -386,7 +386,7 @@ static bool add_organisation(struct keeper_file *file, struct span name,
 {
     struct keeper_organisation organisation = {.name_len = name.len};
 
-    assert(name.len > 0 && name.len <= sizeof organisation.name);
+    assert(name.len <= sizeof organisation.name); /* empty: the gateway's own */
     memcpy(organisation.name, name.data, name.len);
     wrap_fresh(file, &file->wrapping, entropy, organisation.wrapped);
     return keeper_organisation_add(&file->table, &organisation);

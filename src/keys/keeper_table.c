@@ -251,8 +251,7 @@ static bool get_organisations(struct wire_reader *in, struct keeper_table *table
         struct span name = wire_get_span(in, sizeof organisation.name);
 
         wire_get_bytes(in, organisation.wrapped, sizeof organisation.wrapped);
-        if (in->failed || name.len == 0 ||
-            keeper_organisation_index(table, name) != table->organisation_count)
+        if (in->failed || keeper_organisation_index(table, name) != table->organisation_count)
             return false;
         organisation.name_len = name.len;
         memcpy(organisation.name, name.data, name.len);

@@ -315,7 +315,7 @@ static void what_is_too_long_for_the_keeper_is_said_at_once(void **state)
         assert_int_equal(why.kind, ERROR_INTERNAL);
         *fields[i] = before;
     }
-    assert_false(keeper_take_pair(deliver, SPAN_LITERAL(""), 1, 1, &pair, &why));
+    assert_false(keeper_take_pair(deliver, span_make(text, sizeof text), 1, 1, &pair, &why));
     assert_int_equal(why.kind, ERROR_INTERNAL);
     keeper_free(deliver);
 }
