@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "dns_lab.h"
+#include "dns_signer.h"
 #include "net/resolver.h"
 
 static const struct lab_rule rules[] = {
@@ -44,7 +45,6 @@ static const struct lab_record records[] = {
     {"loop2.example", LAB_CNAME, "loop1.example"},
     {"self.example", LAB_CNAME, "self.example"},
     {"host.example", LAB_A, "192.0.2.1"},
-    {"host.example", LAB_A, "192.0.2.2"},
     {"host.example", LAB_AAAA, "2001:db8::1"},
     {"no6.example", LAB_A, "192.0.2.3"},
     {"notimp6.example", LAB_A, "192.0.2.3"},
@@ -54,6 +54,10 @@ static const struct lab_record records[] = {
     {"laboratory.test", LAB_A, "192.0.2.5"},
     {"name.bogus.example", LAB_A, "192.0.2.6"},
     {"bogus.example", LAB_MX, "10 mx.example"},
+    {"signed", LAB_MX, "10 mx.signed"},
+    {"mx.signed", LAB_A, "192.0.2.8"},
+    {"forged.signed", LAB_MX, "10 mx.signed"},
+    {"forged.signed", LAB_A, "192.0.2.8"},
 };
 
 static struct lab_server server = {
@@ -167,7 +171,7 @@ static const struct address_case {
     bool is_partial;
     unsigned timeout_ms;
 } hosts[] = {
-    {"IPv6 before IPv4", "host.example", ANSWER_YES, "2001:db8::1 192.0.2.1 192.0.2.2 ", false, 0},
+    {"IPv6 before IPv4", "host.example", ANSWER_YES, "2001:db8::1 192.0.2.1 ", false, 0},
     {"IPv4 alone", "four.example", ANSWER_YES, "192.0.2.4 ", false, 0},
     {"an alias", "aliased.example", ANSWER_YES, "192.0.2.4 ", false, 0},
     {"IPv6 could not be asked", "no6.example", ANSWER_YES, "192.0.2.3 ", true, 0},
@@ -284,6 +288,49 @@ static void many_addresses_leave_room_for_the_other_family(void **state)
     assert_int_equal(found.addresses[8].address.ss_family, AF_INET);
     resolver_free(resolver);
     lab_server_stop(&big);
+}
+
+/* --- signatures --- */
+
+static char signed_anchor[256];
+
+static void a_signed_zone_is_secure_and_a_forged_signature_unknown(void **state)
+{
+    struct resolver_terms terms = {.forward_address = SPAN_LITERAL("127.0.0.1"),
+                                   .forward_port = server.port,
+                                   .trust_anchors = span_of(signed_anchor)};
+    scoped(arena) arena = arena_new("test", KIB(64));
+    struct resolver *resolver = NULL;
+    struct mx_hosts found;
+    struct host_addresses addresses;
+    struct error why;
+
+    (void)state;
+    assert_true(resolver_new(&terms, &resolver, &why));
+    assert_int_equal(
+        resolver_mx(resolver, SPAN_LITERAL("signed"), &entropy_of_system, arena, &found, &why),
+        ANSWER_YES);
+    assert_true(found.is_secure);
+    assert_int_equal(
+        resolver_mx(resolver, SPAN_LITERAL("mx.signed"), &entropy_of_system, arena, &found, &why),
+        ANSWER_YES);
+    assert_true(found.is_implicit && found.is_secure); /* "no MX" was proven by NSEC */
+    assert_int_equal(
+        resolver_addresses(resolver, SPAN_LITERAL("mx.signed"), arena, &addresses, &why),
+        ANSWER_YES);
+    assert_true(addresses.is_secure);
+    assert_int_equal(
+        resolver_mx(resolver, SPAN_LITERAL("one.example"), &entropy_of_system, arena, &found, &why),
+        ANSWER_YES);
+    assert_false(found.is_secure);
+    assert_int_equal(resolver_mx(resolver, SPAN_LITERAL("forged.signed"), &entropy_of_system, arena,
+                                 &found, &why),
+                     ANSWER_UNKNOWN);
+    assert_string_equal(why.text, "DNS: forged.signed: the answer is bogus (DNSSEC)");
+    assert_int_equal(
+        resolver_addresses(resolver, SPAN_LITERAL("forged.signed"), arena, &addresses, &why),
+        ANSWER_UNKNOWN);
+    resolver_free(resolver);
 }
 
 /* --- threads, and questions left behind --- */
@@ -433,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_hosts_are_cut_and_equals_are_shuffled),
         cmocka_unit_test(many_addresses_leave_room_for_the_other_family),
+        cmocka_unit_test(a_signed_zone_is_secure_and_a_forged_signature_unknown),
         cmocka_unit_test(many_threads_ask_one_resolver),
         cmocka_unit_test(the_wait_is_bounded_and_the_resolver_goes_on),
         cmocka_unit_test(an_answer_is_asked_for_once_and_then_remembered),
@@ -442,10 +490,12 @@ int main(void)
     };
     int failures;
 
+    signer_start(signed_anchor, sizeof signed_anchor);
     lab_server_start(&server);
     failures = cmocka_run_group_tests_name("resolver", tests, NULL, NULL) +
                run_table("MX", mxes, the_hosts_of_a_domain_are_found) +
                run_table("addresses", hosts, the_addresses_of_a_host_are_found);
     lab_server_stop(&server);
+    EVP_PKEY_free(zone_key);
     return failures;
 }
