@@ -60,7 +60,10 @@ static bool commit(struct acceptance *acceptance, struct error *why)
         return error_set(why, ERROR_TEMPORARY, "4.3.1", "no memory for a commit");
     for (size_t i = 0; i < acceptance->group_count; i++)
         changes[i] = acceptance->groups[i].change;
-    return store_commit(acceptance->session->receive->terms.store, &batch, why);
+    if (store_commit(acceptance->session->receive->terms.store, &batch, why))
+        return true;
+    why->status = "4.3.0"; /* full, broken or slow: to a client it is all one */
+    return false;
 }
 
 static void log_group(const struct acceptance *acceptance, const struct group *group)
