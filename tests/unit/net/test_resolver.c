@@ -60,8 +60,11 @@ static const struct lab_record records[] = {
     {"forged.signed", LAB_A, "192.0.2.8"},
 };
 
-static struct lab_server server = {
-    .rules = rules, .records = records, .rule_count = COUNT(rules), .record_count = COUNT(records)};
+static struct lab_server server = {.rules = rules,
+                                   .records = records,
+                                   .rule_count = COUNT(rules),
+                                   .record_count = COUNT(records),
+                                   .answer = signer_answer};
 
 /* A DS that fits no key: what lies below cannot be proven. */
 static const char anchors[] = "; a comment\r\n\n"
