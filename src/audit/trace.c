@@ -97,8 +97,10 @@ static void tell_accepted(struct teller *teller, const struct told *told, struct
     (void)teller;
     put(out, told->phrase);
     put_field(out, told, " by the listener ", FIELD_LISTENER, "");
-    put_field(out, told, ", handed in by ", FIELD_THROUGH, "");
-    put_field(out, told, " from ", FIELD_ADDRESS, "");
+    if (has(told, FIELD_THROUGH)) /* it begins with the address */
+        put_field(out, told, " from ", FIELD_THROUGH, "");
+    else
+        put_field(out, told, " from ", FIELD_ADDRESS, "");
     put_field(out, told, " over ", FIELD_TLS_VERSION, "");
     put_field(out, told, " with ", FIELD_TLS_CIPHER, "");
     if (has(told, FIELD_SIZE)) {
@@ -120,19 +122,22 @@ static void put_rule(struct buffer *out, const struct told *told)
 
 static void tell_decided(struct teller *teller, const struct told *told, struct buffer *out)
 {
+    const struct event_field *ladder = event_field_find(told->fields, told->count, FIELD_LADDER);
     uint64_t state = number(told, FIELD_STATE);
 
     (void)teller;
     put(out, told->phrase);
     put_rule(out, told);
-    if (state == DELIVERY_HELD && !has(told, FIELD_LADDER)) {
-        put(out, " holds it");
-    } else if (state == DELIVERY_RETURNED && !has(told, FIELD_LADDER)) {
-        put(out, " refuses it");
+    if (state == DELIVERY_HELD) {
+        put_field(out, told, " holds it, by ", FIELD_LADDER, "");
+    } else if (ladder && span_equal(ladder->text, SPAN_LITERAL("{ return }"))) {
+        put(out, " refuses it, so it is returned");
     } else {
         put(out, " decides");
         put_field(out, told, ": the ways, in order, are ", FIELD_LADDER, "");
     }
+    if (has(told, FIELD_UID))
+        buffer_append_format(out, "; asked for by user %" PRIu64, number(told, FIELD_UID));
     put_field(out, told, "; ", FIELD_REASON, "");
     put(out, ".");
     put_field(out, told, " The sender is told by message ", FIELD_REPORT, ".");
@@ -310,13 +315,15 @@ static void tell_now(struct teller *teller, const struct store_delivery *deliver
     buffer_append_format(out, "  %-8s  ", "now");
     switch (delivery->state) {
     case DELIVERY_WAITING:
-        if (delivery->due_at_ms > teller->now_ms) {
+        if (delivery->lease) {
+            put(out, "is being delivered");
+        } else if (delivery->due_at_ms > teller->now_ms) {
             buffer_append_format(out, "waits for attempt %" PRIu32 " at ", delivery->attempts + 1);
             words_time(out, delivery->due_at_ms);
             put(out, ", in ");
             words_duration(out, delivery->due_at_ms - teller->now_ms);
         } else {
-            put(out, delivery->lease ? "is being delivered" : "is due");
+            put(out, "is due");
         }
         break;
     case DELIVERY_HELD:

@@ -234,6 +234,8 @@ bool control_destinations(struct answer *answer, struct error *why)
                    SPAN_ARGS(list[i].name), list[i].waiting, list[i].held, list[i].failures);
         if (list[i].waiting == 0)
             answer_say(answer, "-\n");
+        else if (list[i].next_due_ms == INT64_MAX)
+            answer_say(answer, "under way\n");
         else if (list[i].next_due_ms <= answer->now_ms)
             answer_say(answer, "now\n");
         else {

@@ -37,6 +37,14 @@ static bool publish_checkpoint_key(const struct role_arguments *arguments,
     return file_replace(path, span_make(text, 2 * CHECKPOINT_KEY_BYTES + 1), 0644, why);
 }
 
+/* Nothing of a keeper belongs on a disk. Asked for once all is there: a passphrase's scrypt takes
+ * more memory for a moment than may be locked. */
+static void lock_memory(void)
+{
+    if (mlockall(MCL_CURRENT) != 0)
+        log_plain(LOG_LEVEL_INFO, "the keeper's keys are locked in memory, but not all of it");
+}
+
 /* The secrets live in an arena that is wiped at the end of this function. */
 static bool begin(const struct role_arguments *arguments, struct tls_key **key,
                   struct keeper_file **file, struct error *why)
@@ -51,9 +59,12 @@ static bool begin(const struct role_arguments *arguments, struct tls_key **key,
     (void)close(FD_SECRETS);
     if (secrets.key_pem.len > 0 && !tls_key_parse(secrets.key_pem, key, why))
         return false;
-    return sandbox_shut_files(ROLE_KEEPER, arguments->state_directory, why) &&
-           open_file(arguments, &secrets.master, file, why) &&
-           publish_checkpoint_key(arguments, *file, why) && sandbox_shut_calls(ROLE_KEEPER, why);
+    if (!sandbox_shut_files(ROLE_KEEPER, arguments->state_directory, why) ||
+        !open_file(arguments, &secrets.master, file, why) ||
+        !publish_checkpoint_key(arguments, *file, why))
+        return false;
+    lock_memory();
+    return sandbox_shut_calls(ROLE_KEEPER, why);
 }
 
 int keeper_main(const struct role_arguments *arguments)
@@ -67,10 +78,6 @@ int keeper_main(const struct role_arguments *arguments)
 
     if (!begin(arguments, &key, &file, &why))
         return common_hopeless(&why);
-    /* Nothing of a keeper belongs on a disk. Once all is there: a passphrase's scrypt takes more
-     * memory for a moment than may be locked. */
-    if (mlockall(MCL_CURRENT) != 0)
-        log_plain(LOG_LEVEL_WARNING, "the keeper's memory cannot be locked: it may be swapped out");
     signer = (struct keeper_signer){.sign = tls_key_sign, .key = key};
     terms = (struct keeper_terms){
         .file = file,

@@ -141,6 +141,7 @@ static const int calls_of_all[] = {
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(close),
     SCMP_SYS(dup),
+    SCMP_SYS(eventfd2),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
     SCMP_SYS(fcntl),
@@ -206,17 +207,13 @@ static const int calls_to_accept[] = {
 };
 /* bind: the resolver asks from random UDP ports; TCP is Landlock's. */
 static const int calls_to_connect[] = {
-    SCMP_SYS(bind),           SCMP_SYS(connect),
-    SCMP_SYS(epoll_create),   SCMP_SYS(epoll_create1),
-    SCMP_SYS(epoll_ctl),      SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_pwait2),   SCMP_SYS(epoll_wait),
-    SCMP_SYS(eventfd2),       SCMP_SYS(getpeername),
-    SCMP_SYS(getsockname),    SCMP_SYS(getsockopt),
-    SCMP_SYS(pipe),           SCMP_SYS(pipe2),
-    SCMP_SYS(pselect6),       SCMP_SYS(recvmmsg),
-    SCMP_SYS(select),         SCMP_SYS(sendmmsg),
-    SCMP_SYS(setsockopt),     SCMP_SYS(socketpair),
-    SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+    SCMP_SYS(bind),          SCMP_SYS(connect),        SCMP_SYS(epoll_create),
+    SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl),      SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_pwait2),  SCMP_SYS(epoll_wait),     SCMP_SYS(getpeername),
+    SCMP_SYS(getsockname),   SCMP_SYS(getsockopt),     SCMP_SYS(pipe),
+    SCMP_SYS(pipe2),         SCMP_SYS(pselect6),       SCMP_SYS(recvmmsg),
+    SCMP_SYS(select),        SCMP_SYS(sendmmsg),       SCMP_SYS(setsockopt),
+    SCMP_SYS(socketpair),    SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
 };
 
 #define ALLOW_ALL_OF(calls) allow(filter, calls, sizeof(calls) / sizeof((calls)[0]))
