@@ -53,23 +53,27 @@ static char *lower_name(struct span text, struct arena *arena)
 /* --- MX --- */
 
 /* The name in an MX record's data (RFC 1035 section 3.3.9), which the library has uncompressed, as
- * text with a dot behind each label. False where it is none that mail can use. */
+ * text with a dot behind each label. False where it is none that mail can use: no top-level domain
+ * is a number, so that an address written as a name is left out too (RFC 1123 section 2.1). */
 static bool exchange_name(struct span wire, char out[256], struct span *name)
 {
     size_t len = 0;
+    bool is_number = false;
 
     while (wire.len > 0) {
         size_t label = (unsigned char)wire.data[0];
 
         if (label == 0) {
             *name = span_make(out, len);
-            return wire.len == 1;
+            return wire.len == 1 && !is_number;
         }
+        is_number = true;
         if (label > LABEL_MAX || label >= wire.len || len + label + 1 > NAME_MAX_CHARACTERS + 1)
             return false;
         for (size_t i = 1; i <= label; i++) {
             if (!is_host_character(wire.data[i]))
                 return false;
+            is_number = is_number && ascii_is_digit(wire.data[i]);
             out[len++] = ascii_lower(wire.data[i]);
         }
         out[len++] = '.';

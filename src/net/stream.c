@@ -70,8 +70,8 @@ static bool out_of_time(struct stream *stream, struct error *why)
     return error_set(why, ERROR_TEMPORARY, "4.4.2", "the peer took too long");
 }
 
-/* Buffers without content are not kept for a stream that idles. Only a wait for reading asks for
- * this: what was peeked lies in the input until the next read. */
+/* Buffers without content are not kept for a stream that idles. Only while it reads: a line that
+ * was read lies in the input until the next read, and a flush writes from the output. */
 static void give_back_buffers(struct stream *stream)
 {
     if (stream->start == stream->end) {
@@ -82,7 +82,8 @@ static void give_back_buffers(struct stream *stream)
         release(&stream->output, STREAM_WRITE_BUFFER);
 }
 
-bool stream_wait(struct stream *stream, enum step step, struct deadline until, struct error *why)
+static bool wait_for(struct stream *stream, enum step step, struct deadline until,
+                     bool may_give_back, struct error *why)
 {
     struct pollfd wanted = {.fd = stream->fd, .events = step == STEP_WAIT_READ ? POLLIN : POLLOUT};
 
@@ -91,7 +92,7 @@ bool stream_wait(struct stream *stream, enum step step, struct deadline until, s
 
         if (left == 0)
             return out_of_time(stream, why);
-        if (stream->input && left > IDLE_MS)
+        if (may_give_back && (stream->input || stream->output) && left > IDLE_MS)
             left = IDLE_MS;
         ready = poll(&wanted, 1, left);
         if (ready > 0)
@@ -100,9 +101,14 @@ bool stream_wait(struct stream *stream, enum step step, struct deadline until, s
             stream->has_failed = true;
             return error_system(why, errno, "waiting for a peer");
         }
-        if (ready == 0 && step == STEP_WAIT_READ)
+        if (ready == 0 && may_give_back)
             give_back_buffers(stream);
     }
+}
+
+bool stream_wait(struct stream *stream, enum step step, struct deadline until, struct error *why)
+{
+    return wait_for(stream, step, until, false, why);
 }
 
 ssize_t stream_receive(const struct stream *stream, char *out, size_t size)
@@ -227,7 +233,7 @@ static bool fill(struct stream *stream, struct deadline until, bool *is_end, str
             return false;
         case STEP_WAIT_READ:
         case STEP_WAIT_WRITE:
-            if (!stream_wait(stream, step, until, why))
+            if (!wait_for(stream, step, until, true, why))
                 return false;
         }
     }
@@ -350,8 +356,10 @@ static bool put_out(struct stream *stream, struct span bytes, struct deadline un
             break;
         case STEP_WAIT_READ:
         case STEP_WAIT_WRITE:
-            if (!stream_wait(stream, step, until, why))
+            if (!stream_wait(stream, step, until, why)) {
+                stream->has_failed = true; /* half was written: nothing may follow it */
                 return false;
+            }
             break;
         case STEP_END:
             return error_set(why, ERROR_TEMPORARY, "4.4.2", "the peer closed the connection");

@@ -379,6 +379,10 @@ static void a_peer_that_does_not_read_meets_the_deadline(void **state)
     assert_int_equal(why.kind, ERROR_TEMPORARY);
     assert_string_equal(why.status, "4.4.2");
     assert_true(stream_timed_out(pair.stream));
+    /* Half of it went out: nothing that would be read as its rest may follow. */
+    assert_true(stream_is_over(pair.stream));
+    assert_true(stream_write(pair.stream, SPAN_LITERAL("QUIT"), soon(), &why));
+    assert_false(stream_flush(pair.stream, soon(), &why));
     pair_close(&pair);
 }
 

@@ -49,7 +49,8 @@ MUST_USE bool stream_peek(struct stream *stream, struct deadline until, struct s
 void stream_consume(struct stream *stream, size_t len);
 
 /* Buffered; goes out when the buffer is full, and at stream_flush(). The deadline holds for both.
- * Failures are ERROR_TEMPORARY 4.4.2. Large spans are written without a copy. */
+ * Failures are ERROR_TEMPORARY 4.4.2, after which the stream is over: part may have been written.
+ * Large spans are written without a copy. */
 MUST_USE bool stream_write(struct stream *stream, struct span bytes, struct deadline until,
                            struct error *why);
 MUST_USE bool stream_flush(struct stream *stream, struct deadline until, struct error *why);
