@@ -160,6 +160,14 @@ class Internet:
     def trace(self, message):
         return self.gateway.command("trace", message, check=True).stdout
 
+    def assert_steady(self, pids):
+        """After whatever was tried: nobody died, commands are answered, the journal holds."""
+        assert self.gateway.roles() == pids, f"a role died:\n{self.gateway.log()[-3000:]}"
+        with self.client("smtp") as client:
+            client.reply()
+            assert client.ask("NOOP").startswith("250")
+        self.gateway.command("audit", "verify", check=True)
+
     def stop(self):
         if self.gateway:
             self.gateway.stop()
@@ -168,10 +176,20 @@ class Internet:
         self.names.stop()
 
 
-@pytest.fixture
-def internet(folder, authority, request):
-    path = Path(tempfile.mkdtemp(prefix=request.node.name[:40].replace("/", "_") + "-", dir=folder))
+def _internet(folder, authority, name):
+    path = Path(tempfile.mkdtemp(prefix=name[:40].replace("/", "_") + "-", dir=folder))
     path.chmod(0o755)
     made = Internet(path, authority)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def internet(folder, authority, request):
+    yield from _internet(folder, authority, request.node.name)
+
+
+@pytest.fixture(scope="module")
+def shared_internet(folder, authority, request):
+    """One for all tests of a file."""
+    yield from _internet(folder, authority, request.module.__name__)
