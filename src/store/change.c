@@ -15,7 +15,8 @@ static bool is_open(enum delivery_state state)
     return state == DELIVERY_WAITING || state == DELIVERY_HELD;
 }
 
-/* The consumer of fresh mail is told by the hand-over; all else that is due at once by the doorbell. */
+/* The consumer of fresh mail is told by the hand-over; all else that is due at once by the
+ * doorbell. */
 static void note_due(struct ledger *ledger, enum delivery_state state, uint64_t lease,
                      int64_t due_at_ms)
 {

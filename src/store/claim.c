@@ -16,7 +16,10 @@ static bool is_among(struct span name, const struct span *skip, size_t count)
     return false;
 }
 
-static bool is_full(const struct claim_job *job) { return job->count == job->claim->limit; }
+static bool is_full(const struct claim_job *job)
+{
+    return job->count == job->claim->limit;
+}
 
 /* A delivery whose message is gone comes with the message's id alone: its owner holds it. */
 static bool read_message(struct ledger *ledger, struct claim_job *job, bool *is_fitting,
@@ -71,8 +74,7 @@ static bool take_rows(struct ledger *ledger, struct claim_job *job, struct query
     return query_end(query, why) && is_done;
 }
 
-static bool lease_rows(struct ledger *ledger, struct claim_job *job, size_t from,
-                       struct error *why)
+static bool lease_rows(struct ledger *ledger, struct claim_job *job, size_t from, struct error *why)
 {
     struct query query;
 
@@ -130,8 +132,8 @@ static bool claim_due(struct ledger *ledger, struct claim_job *job, bool *is_are
     query_int(&query, claim->now_ms);
     while (is_done && !is_full(job) && !*is_arena_full && query_row(&query)) {
         if (!is_among(query_get_bytes(&query, 1), claim->skip, claim->skip_count))
-            is_done = claim_of_destination(ledger, job, query_get_int(&query, 0), is_arena_full,
-                                           why);
+            is_done =
+                claim_of_destination(ledger, job, query_get_int(&query, 0), is_arena_full, why);
     }
     return query_end(&query, why) && is_done;
 }

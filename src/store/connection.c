@@ -38,11 +38,14 @@ bool connection_error(struct error *why, int outcome, const char *doing)
 }
 
 /* SQLite's own statistics cost a lock at each allocation. */
-static void configure_sqlite(void) { sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+static void configure_sqlite(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
 
-/* Roles run as different users of one group. SQLite gives its log the mode of the database, which it
- * would itself create without the group's right to write. Only a file that is not there is opened:
- * closing one that is would drop the locks of all connections of this process. */
+/* Roles run as different users of one group. SQLite gives its log the mode of the database, which
+ * it would itself create without the group's right to write. Only a file that is not there is
+ * opened: closing one that is would drop the locks of all connections of this process. */
 static bool create_file(const char *path, struct error *why)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660);
@@ -59,10 +62,8 @@ static int set_up(sqlite3 *database, enum connection_mode mode)
     static const struct {
         int option, value;
     } options[] = {
-        {SQLITE_DBCONFIG_DEFENSIVE, 1},
-        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
-        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
-        {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},   {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
         {SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0},
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
@@ -101,10 +102,10 @@ bool connection_open(struct connection *connection, const char *path, enum conne
                                   flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
     if (outcome == SQLITE_OK)
         outcome = set_up(connection->database, mode);
-    bool is_open = outcome == SQLITE_OK ? (mode == CONNECTION_WRITER
-                                               ? schema_create(connection->database, why)
-                                               : schema_check(connection->database, why))
-                                        : connection_error(why, outcome, "opening the store");
+    bool is_open = outcome == SQLITE_OK
+                       ? (mode == CONNECTION_WRITER ? schema_create(connection->database, why)
+                                                    : schema_check(connection->database, why))
+                       : connection_error(why, outcome, "opening the store");
     if (!is_open)
         connection_close(connection);
     return is_open;

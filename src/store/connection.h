@@ -16,7 +16,7 @@ enum connection_mode { CONNECTION_WRITER, CONNECTION_READER, CONNECTION_READ_ONL
 
 /* One thread at a time. */
 struct connection {
-    sqlite3 *database; /* NULL: closed */
+    sqlite3 *database;                           /* NULL: closed */
     sqlite3_stmt *prepared[SQL_STATEMENT_COUNT]; /* each at its first use, then kept */
     /* The engine itself failed (disk, memory, damage): the transaction is to be given up and the
      * connection opened anew. A refused row is not such a failure. */

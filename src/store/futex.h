@@ -12,8 +12,8 @@
 
 _Static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "a futex is four bytes");
 
-/* Until woken, if the word still holds `seen`; `until` is of the monotonic clock, NULL for ever. The
- * word may lie in memory that processes share. Wakes for no reason too: look again. */
+/* Until woken, if the word still holds `seen`; `until` is of the monotonic clock, NULL for ever.
+ * The word may lie in memory that processes share. Wakes for no reason too: look again. */
 static inline void futex_wait(_Atomic uint32_t *word, uint32_t seen, const struct timespec *until)
 {
     syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, until, NULL, FUTEX_BITSET_MATCH_ANY);

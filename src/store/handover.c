@@ -15,12 +15,12 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-/* The layout, version 1: two lines of the cache, the rest of the page empty, then the ring. head and
- * tail count all bytes that ever went through, so that head - tail is what lies there now. */
+/* The layout, version 1: two lines of the cache, the rest of the page empty, then the ring. head
+ * and tail count all bytes that ever went through, so that head - tail is what lies there now. */
 struct ring_page {
-    _Alignas(64) _Atomic uint64_t head;  /* the producer's */
-    _Alignas(64) _Atomic uint64_t tail;  /* the consumer's */
-    _Atomic uint64_t lease;              /* the consumer's */
+    _Alignas(64) _Atomic uint64_t head; /* the producer's */
+    _Alignas(64) _Atomic uint64_t tail; /* the consumer's */
+    _Atomic uint64_t lease;             /* the consumer's */
 };
 enum {
     RING_AT = 4096,
@@ -28,7 +28,7 @@ enum {
     LENGTH_BYTES = 8, /* before each entry, big-endian, without itself */
     ENTRY_BYTES_MAX = HANDOVER_ENTRY_MAX + HANDOVER_ENVELOPE_MAX,
     ENTRY_VERSION = 1,
-    NAME_MAX_BYTES = 1024,  /* of a recipient, a sender, a destination */
+    NAME_MAX_BYTES = 1024, /* of a recipient, a sender, a destination */
     LADDER_MAX_BYTES = 8192
 };
 _Static_assert((HANDOVER_BYTES & (HANDOVER_BYTES - 1)) == 0, "places are found by masking");
@@ -172,8 +172,8 @@ static void wipe(struct handover *handover, uint64_t at, size_t len)
 /* Under the lock. A tail that makes no sense leaves no room: then mail goes through the store. */
 static bool has_room(const struct handover *handover, size_t bytes)
 {
-    uint64_t used = handover->head - atomic_load_explicit(&handover->page->tail,
-                                                          memory_order_acquire);
+    uint64_t used =
+        handover->head - atomic_load_explicit(&handover->page->tail, memory_order_acquire);
 
     return used <= HANDOVER_BYTES && handover->pending + bytes <= HANDOVER_BYTES - used;
 }
@@ -329,8 +329,8 @@ size_t handover_next_size(struct handover *handover)
     return length;
 }
 
-static bool read_deliveries(struct wire_reader *in, struct arena *arena, struct fresh_message *fresh,
-                            bool *is_fitting)
+static bool read_deliveries(struct wire_reader *in, struct arena *arena,
+                            struct fresh_message *fresh, bool *is_fitting)
 {
     uint32_t count = wire_get_u32(in);
 

@@ -1,4 +1,5 @@
-/* The journal as it is read: leaves in order, checkpoints, policies; and the few writes of its own. */
+/* The journal as it is read: leaves in order, checkpoints, policies; and the few writes of its own.
+ */
 /* SPDX-License-Identifier: ISC */
 #include "store_private.h"
 

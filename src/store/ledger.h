@@ -11,8 +11,8 @@
 
 enum { LEDGER_SALTS = 256 };
 
-/* The writer thread's own. Between ledger_begin() and ledger_commit() or ledger_rollback() the tree and
- * the tallies are ahead of the database. */
+/* The writer thread's own. Between ledger_begin() and ledger_commit() or ledger_rollback() the tree
+ * and the tallies are ahead of the database. */
 struct ledger {
     struct connection connection;
     const struct clock *clock;
@@ -36,7 +36,8 @@ MUST_USE bool ledger_begin(struct ledger *ledger, struct error *why);
 /* True: it is on the disk. False: still open, roll it back. */
 MUST_USE bool ledger_commit(struct ledger *ledger, struct error *why);
 void ledger_rollback(struct ledger *ledger);
-/* Writes the tallies of destinations and organisations, so that the rows say what is true by now. */
+/* Writes the tallies of destinations and organisations, so that the rows say what is true by now.
+ */
 MUST_USE bool ledger_settle(struct ledger *ledger, struct error *why);
 
 /* The row of a name, made where there is none. */

@@ -15,8 +15,8 @@ struct growing {
     size_t count, capacity, size;
 };
 
-/* The place of the next row; NULL when the arena is full. Old copies stay in the arena until it ends:
- * doubling keeps them below the final size. */
+/* The place of the next row; NULL when the arena is full. Old copies stay in the arena until it
+ * ends: doubling keeps them below the final size. */
 static void *next_row(struct growing *growing)
 {
     if (growing->count == growing->capacity) {
@@ -166,9 +166,8 @@ static bool read_queue(struct query *query, size_t limit, struct growing *rows, 
 
     while (is_fitting && rows->count < limit && query_row(query)) {
         struct store_queued *queued = next_row(rows);
-        is_fitting =
-            queued && row_message(query, 0, rows->arena, &queued->message) &&
-            row_delivery(query, ROW_MESSAGE_COLUMNS, rows->arena, &id, &queued->delivery);
+        is_fitting = queued && row_message(query, 0, rows->arena, &queued->message) &&
+                     row_delivery(query, ROW_MESSAGE_COLUMNS, rows->arena, &id, &queued->delivery);
         if (is_fitting)
             queued->message.id = id; /* also where the message's own row is gone */
     }
@@ -219,8 +218,7 @@ bool store_list_queue(struct store *store, struct span destination, struct id af
 
     if (!store_reader_take(store, &connection, why))
         return false;
-    bool is_done =
-        list_queue(connection, destination, after, after_delivery, limit, &rows, why);
+    bool is_done = list_queue(connection, destination, after, after_delivery, limit, &rows, why);
     store_reader_give(store, connection);
     if (!is_done)
         return false;

@@ -1,4 +1,5 @@
-/* The journal's Merkle tree: perfect subtrees are kept as peaks, so that appending costs about one hash. */
+/* The journal's Merkle tree: perfect subtrees are kept as peaks, so that appending costs about one
+ * hash. */
 /* SPDX-License-Identifier: ISC */
 #include "store/merkle.h"
 
@@ -6,8 +7,8 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 
-/* RFC 9162 section 2.1.1: what is hashed says whether it is a leaf or a node, so that neither can be
- * passed off as the other. */
+/* RFC 9162 section 2.1.1: what is hashed says whether it is a leaf or a node, so that neither can
+ * be passed off as the other. */
 enum { PREFIX_LEAF = 0x00, PREFIX_NODE = 0x01 };
 
 /* Fetching an algorithm takes locks in OpenSSL 3: once a process. A context is a thread's own. */
@@ -15,7 +16,10 @@ static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 static pthread_key_t context_of_thread;
 static EVP_MD *sha256;
 
-static void free_context(void *context) { EVP_MD_CTX_free(context); }
+static void free_context(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
 
 static void prepare(void)
 {

@@ -1,4 +1,5 @@
-/* Memory that processes share by a descriptor: made once, its size sealed, mapped where it is used. */
+/* Memory that processes share by a descriptor: made once, its size sealed, mapped where it is used.
+ */
 /* SPDX-License-Identifier: ISC */
 #include "shared_memory.h"
 

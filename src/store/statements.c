@@ -23,8 +23,7 @@ _Static_assert(DELIVERY_WAITING == 0 && DELIVERY_HELD == 1, "the open states as 
 #define WITH_DESTINATION " LEFT JOIN destination t ON t.id = d.destination"
 #define EVENT_COLUMNS                                                                              \
     "e.sequence, e.kind, e.at, e.message, e.delivery, o.name, e.detail, e.salt, e.hash"
-#define QUEUE_ROWS                                                                                 \
-    "SELECT " MESSAGE_COLUMNS ", " DELIVERY_COLUMNS " FROM delivery d"
+#define QUEUE_ROWS "SELECT " MESSAGE_COLUMNS ", " DELIVERY_COLUMNS " FROM delivery d"
 #define WITH_MESSAGE " LEFT JOIN message m ON m.id = d.message" WITH_ORGANISATION_OF("m")
 
 const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
@@ -45,7 +44,8 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
 
     [SQL_FIND_DESTINATION] = {"SELECT id FROM destination WHERE name = ?1"},
     [SQL_ADD_DESTINATION] = {"INSERT INTO destination(name) VALUES(?1)"},
-    /* The scalar max() is NULL where nothing waits: the row then leaves the index of what is due. */
+    /* The scalar max() is NULL where nothing waits: the row then leaves the index of what is due.
+     */
     [SQL_COUNT_DESTINATION] =
         {"UPDATE destination SET waiting = waiting + ?2, held = held + ?3, "
          "next_due = max(put_off_until, (SELECT min(d.due_at) FROM delivery d "
@@ -102,9 +102,8 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
                     " WHERE d.destination = ?4 AND d.state < 2 AND "
                     "(d.message, d.number) > (?1, ?2) ORDER BY d.message, d.number LIMIT ?3"},
 
-    [SQL_DUE_DESTINATIONS] =
-        {"SELECT id, name FROM destination INDEXED BY destination_due "
-         "WHERE waiting + held > 0 AND next_due <= ?1 ORDER BY next_due"},
+    [SQL_DUE_DESTINATIONS] = {"SELECT id, name FROM destination INDEXED BY destination_due "
+                              "WHERE waiting + held > 0 AND next_due <= ?1 ORDER BY next_due"},
     [SQL_DUE_DELIVERIES] =
         {"SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_due" WITH_DESTINATION
          " WHERE d.destination = ?1 AND d.state = 0 AND d.lease = 0 AND d.due_at <= ?2 "
@@ -116,7 +115,8 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
                             "WHERE message = ?1 AND number = ?2 RETURNING destination"},
     [SQL_EXPIRE_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET lease = 0 "
                            "WHERE lease <> 0 AND due_at <= ?1 RETURNING destination"},
-    /* The next four walk an index that holds what is leased, and nothing else, or take its first. */
+    /* The next four walk an index that holds what is leased, and nothing else, or take its first.
+     */
     [SQL_RENEW_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET due_at = ?2 "
                           "WHERE lease = ?1 AND lease <> 0",
                           .may_scan = true},
@@ -141,9 +141,9 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
     [SQL_LAST_EVENT] = {"SELECT " EVENT_COLUMNS " FROM event e INDEXED BY event_of_message" //
                         WITH_ORGANISATION_OF("e") " WHERE e.message = ?1 AND e.delivery = ?2 "
                                                   "ORDER BY e.sequence DESC LIMIT 1"},
-    [SQL_EVENTS_OF_MESSAGE] =
-        {"SELECT " EVENT_COLUMNS " FROM event e INDEXED BY event_of_message" WITH_ORGANISATION_OF(
-            "e") " WHERE e.message = ?1 ORDER BY e.sequence"},
+    [SQL_EVENTS_OF_MESSAGE] = {"SELECT " EVENT_COLUMNS
+                               " FROM event e INDEXED BY event_of_message" WITH_ORGANISATION_OF(
+                                   "e") " WHERE e.message = ?1 ORDER BY e.sequence"},
     [SQL_EVENTS_FROM] = {"SELECT " EVENT_COLUMNS " FROM event e" WITH_ORGANISATION_OF(
         "e") " WHERE e.sequence >= ?1 ORDER BY e.sequence LIMIT ?2"},
     [SQL_ADD_CHECKPOINT] = {"INSERT INTO checkpoint(epoch, size, bytes) VALUES(?1, ?2, ?3) "

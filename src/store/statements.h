@@ -1,4 +1,5 @@
-/* Every SQL statement of the store, by name. SQL lives in schema.c and statements.c, nowhere else. */
+/* Every SQL statement of the store, by name. SQL lives in schema.c and statements.c, nowhere else.
+ */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
@@ -68,5 +69,6 @@ enum sql {
 /* The states of a delivery that is not at an end come first; 0 is waiting, 1 is held (store.h). */
 extern const struct sql_statement {
     const char *text;
-    bool may_scan; /* walks a whole table or index, on purpose: it stays small, or the first will do */
+    bool may_scan; /* walks a whole table or index, on purpose: it stays small, or the first will do
+                    */
 } sql_statements[SQL_STATEMENT_COUNT];

@@ -1,4 +1,5 @@
-/* The store's door: opening and closing it, the pool of readers, and handing changes to the writer. */
+/* The store's door: opening and closing it, the pool of readers, and handing changes to the writer.
+ */
 /* SPDX-License-Identifier: ISC */
 #include "store_private.h"
 
@@ -44,8 +45,7 @@ bool store_open(const char *directory, enum store_mode mode, struct store_shared
     pthread_cond_init(&store->returned, NULL);
     store->mode = mode;
     store->path = path_in(directory);
-    bool is_open = store->path != NULL ||
-                   error_set(why, ERROR_TEMPORARY, "4.3.1", "memory is out");
+    bool is_open = store->path != NULL || error_set(why, ERROR_TEMPORARY, "4.3.1", "memory is out");
     if (is_open && mode == STORE_READ_WRITE)
         is_open = writer_start(store->path, shared, clock, entropy, &store->writer, why);
     if (!is_open || !open_first_reader(store, why)) {
@@ -173,7 +173,8 @@ bool store_claim(struct store *store, const struct store_claim *claim, struct ar
     struct claim_job job = {.claim = claim, .arena = arena};
     struct writer *writer;
 
-    if (claim->lease == 0 || claim->limit > STORE_CLAIM_MAX || claim->lease_until_ms <= claim->now_ms)
+    if (claim->lease == 0 || claim->limit > STORE_CLAIM_MAX ||
+        claim->lease_until_ms <= claim->now_ms)
         return error_set(why, ERROR_INTERNAL, "4.3.0", "a claim without a lease or out of bounds");
     job.claimed = arena_take_array(arena, claim->limit ? claim->limit : 1, sizeof *job.claimed);
     if (!job.claimed)
@@ -195,8 +196,7 @@ bool store_leases_renew(struct store *store, uint64_t lease, int64_t until_ms, s
            writer_do(writer, claim_apply_renewal, &job, 1, why);
 }
 
-bool store_leases_end(struct store *store, uint64_t living_lease, int64_t now_ms,
-                      struct error *why)
+bool store_leases_end(struct store *store, uint64_t living_lease, int64_t now_ms, struct error *why)
 {
     struct lease_job job = {.lease = living_lease, .at_ms = now_ms};
     struct writer *writer;

@@ -1,4 +1,5 @@
-/* What a group of changes adds up to, row by row, and names whose row is known: two small hash tables. */
+/* What a group of changes adds up to, row by row, and names whose row is known: two small hash
+ * tables. */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 

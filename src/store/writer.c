@@ -42,7 +42,8 @@ struct writer {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t work;  /* the writer sleeps on it, alone */
     pthread_cond_t room;
-    size_t first, queued, posted; /* the queue is a ring; posted: those of it that nobody waits for */
+    size_t first, queued,
+        posted; /* the queue is a ring; posted: those of it that nobody waits for */
     bool is_asleep, is_stopping;
     struct entry queue[QUEUE_SLOTS];
 
@@ -124,7 +125,8 @@ bool writer_do(struct writer *writer, writer_job *job, void *self, size_t change
 {
     struct waiter waiter = {.why = why};
 
-    enqueue(writer, &(struct entry){.job = job, .self = self, .changes = changes, .waiter = &waiter});
+    enqueue(writer,
+            &(struct entry){.job = job, .self = self, .changes = changes, .waiter = &waiter});
     while (!atomic_load_explicit(&waiter.is_answered, memory_order_acquire))
         futex_wait_private(&waiter.is_answered, 0);
     return waiter.is_done;

@@ -1,4 +1,5 @@
-/* The thread that writes: it gathers what all others want written, commits once, and answers them. */
+/* The thread that writes: it gathers what all others want written, commits once, and answers them.
+ */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 

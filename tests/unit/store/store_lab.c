@@ -85,7 +85,10 @@ char *lab_path(const struct lab *lab, const char *name)
     return arena_string(lab->arena, path);
 }
 
-struct id draft_id(const struct draft *draft) { return draft->change.accept.message.id; }
+struct id draft_id(const struct draft *draft)
+{
+    return draft->change.accept.message.id;
+}
 
 void draft_add_delivery(struct draft *draft, const char *destination)
 {
@@ -190,10 +193,10 @@ struct store_change lab_move(struct id message, uint32_t delivery, uint64_t leas
 
 struct store_change lab_put_off(const char *destination, int64_t until_ms, uint32_t failures)
 {
-    return (struct store_change){
-        .kind = STORE_PUT_OFF,
-        .put_off = {
-            .destination = span_of(destination), .due_at_ms = until_ms, .failures = failures}};
+    return (struct store_change){.kind = STORE_PUT_OFF,
+                                 .put_off = {.destination = span_of(destination),
+                                             .due_at_ms = until_ms,
+                                             .failures = failures}};
 }
 
 struct store_change lab_up(const char *destination)

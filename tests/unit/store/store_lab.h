@@ -18,7 +18,7 @@
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 enum {
-    LAB_NOW = 1700000000,       /* seconds; times in the tests are counted from LAB_START */
+    LAB_NOW = 1700000000, /* seconds; times in the tests are counted from LAB_START */
     LAB_DRAFT_DELIVERIES = 8,
     LAB_LEASE = 77,
 };

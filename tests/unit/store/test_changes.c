@@ -171,8 +171,8 @@ static const struct move_case {
      DELIVERY_WAITING, true},
     {"a leased delivery is moved by its owner", 7, 7, DELIVERY_WAITING, DELIVERY_WAITING, true},
     {"a leased delivery is not moved by another", 7, 8, DELIVERY_WAITING, DELIVERY_WAITING, false},
-    {"a leased delivery is not moved by an administrator", 7, 0, DELIVERY_WAITING,
-     DELIVERY_WAITING, false},
+    {"a leased delivery is not moved by an administrator", 7, 0, DELIVERY_WAITING, DELIVERY_WAITING,
+     false},
     {"an owner whose lease has ended moves nothing", 0, 7, DELIVERY_WAITING, DELIVERY_WAITING,
      false},
     {"a held delivery is moved as a held one", 0, 0, DELIVERY_HELD, DELIVERY_HELD, true},
@@ -271,8 +271,7 @@ static void the_content_goes_with_the_last_delivery(void **state)
         buffer_init(&body, KIB(1));
         assert_true(store_read_body(lab->store, draft_id(&draft), 1, &body, &is_last, &why));
         assert_span(lab_message(lab, draft_id(&draft)).wrapped_content, "wrapped content key");
-        struct store_change move =
-            lab_move(draft_id(&draft), i + 1, 0, DELIVERY_WAITING, ends[i]);
+        struct store_change move = lab_move(draft_id(&draft), i + 1, 0, DELIVERY_WAITING, ends[i]);
         lab_commit(lab, &move, 1);
     }
     struct store_message message = lab_message(lab, draft_id(&draft));

@@ -173,8 +173,7 @@ static void a_small_arena_gets_fewer_and_the_rest_stays_due(void **state)
     for (size_t i = 0; i < MESSAGES; i++)
         lab_accept(lab, "a.example");
     for (size_t round = 0; total < MESSAGES; round++) {
-        scoped(arena) arena =
-            arena_new("small", MESSAGES * sizeof(struct store_claimed) + KIB(3));
+        scoped(arena) arena = arena_new("small", MESSAGES * sizeof(struct store_claimed) + KIB(3));
         struct store_claimed *claimed;
         struct error why;
         size_t count;
@@ -184,8 +183,7 @@ static void a_small_arena_gets_fewer_and_the_rest_stays_due(void **state)
         assert_in_range(round, 0, MESSAGES);
     }
     assert_int_equal(total, MESSAGES);
-    scoped(arena) none =
-        arena_new("too small", MESSAGES * sizeof(struct store_claimed) + 8);
+    scoped(arena) none = arena_new("too small", MESSAGES * sizeof(struct store_claimed) + 8);
     struct store_claimed *claimed;
     struct error why;
     size_t count;
@@ -233,7 +231,8 @@ static void a_destination_that_is_up_again_is_due_at_once(void **state)
     lab_commit(lab, &changes[1], 1);
     assert_true(store_destination_failures(lab->store, SPAN_LITERAL("a.example"), &failures, &why));
     assert_int_equal(failures, 0);
-    assert_true(store_destination_failures(lab->store, SPAN_LITERAL("no.example"), &failures, &why));
+    assert_true(
+        store_destination_failures(lab->store, SPAN_LITERAL("no.example"), &failures, &why));
     assert_int_equal(failures, 0);
     assert_int_equal(lab_claim(lab, LAB_START, &claimed), 1);
 }
@@ -313,8 +312,7 @@ static void a_lease_that_ran_out_frees_its_delivery(void **state)
     /* Its first owner comes too late. */
     struct store_change late = lab_move(id, 1, LAB_LEASE, DELIVERY_WAITING, DELIVERY_DELIVERED);
     assert_int_equal(lab_refused(lab, &late, 1).kind, ERROR_INTERNAL);
-    struct store_change move =
-        lab_move(id, 1, LAB_LEASE + 1, DELIVERY_WAITING, DELIVERY_DELIVERED);
+    struct store_change move = lab_move(id, 1, LAB_LEASE + 1, DELIVERY_WAITING, DELIVERY_DELIVERED);
     lab_commit(lab, &move, 1);
 }
 

@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A child with its own mapping and its own store, which writes without end and reports the id of each
- * message that was acknowledged; nothing of the parent's store is used in it. */
+/* A child with its own mapping and its own store, which writes without end and reports the id of
+ * each message that was acknowledged; nothing of the parent's store is used in it. */
 static void write_and_report(struct lab *lab, int shared_fd, int report)
 {
     struct lab mine = {.hand = lab->hand};
@@ -111,8 +111,9 @@ static void two_processes_write_in_turns_and_survive_each_other(void **state)
     int shared_fd = share_again(lab);
     struct id id;
 
-    lab_open(lab);
+    /* Processes fork before the first thread starts. */
     struct child one = start_child(lab, shared_fd), other = start_child(lab, shared_fd);
+    lab_open(lab);
     for (size_t i = 0; i < ROUNDS; i++) {
         assert_true(read_id(&one, &id));
         assert_true(lab_has_message(lab, id));

@@ -41,7 +41,8 @@ static void only_statements_that_may_do_so_scan_a_table(void **state)
     struct error why;
     char sql[2048];
 
-    assert_true(connection_open(&connection, lab_path(lab, "store.sqlite"), CONNECTION_READER, &why));
+    assert_true(
+        connection_open(&connection, lab_path(lab, "store.sqlite"), CONNECTION_READER, &why));
     for (size_t i = 0; i < SQL_STATEMENT_COUNT; i++) {
         sqlite3_stmt *plan;
         assert_non_null(sql_statements[i].text);
@@ -69,8 +70,7 @@ static void the_files_are_for_the_group_as_the_mask_allows(void **state)
     struct lab *lab = *state;
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        static const char *const names[] = {"store.sqlite", "store.sqlite-wal",
-                                            "store.sqlite-shm"};
+        static const char *const names[] = {"store.sqlite", "store.sqlite-wal", "store.sqlite-shm"};
         struct lab other = {.hand = lab->hand, .arena = lab->arena};
         snprintf(other.directory, sizeof other.directory, "/tmp/letterlock-store-XXXXXX");
         assert_non_null(mkdtemp(other.directory));
@@ -321,8 +321,7 @@ static void each_allocation_may_fail(void **state)
         struct draft draft;
         draft_make(lab, &draft, "a.example");
         memory_fail_after(n);
-        bool is_done =
-            store_commit(lab->store, &(struct store_batch){&draft.change, 1}, &why);
+        bool is_done = store_commit(lab->store, &(struct store_batch){&draft.change, 1}, &why);
         memory_fail_after(0);
         if (!is_done)
             assert_int_equal(why.kind, ERROR_TEMPORARY);

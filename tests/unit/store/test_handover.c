@@ -42,8 +42,8 @@ static int set_up(void **state)
     assert_true(store_shared_create(&fd, &why));
     assert_true(store_shared_attach(fd, &ring->shared, &why));
     close(fd);
-    ring->memory = mmap(NULL, RING_AT + HANDOVER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd,
-                        0);
+    ring->memory =
+        mmap(NULL, RING_AT + HANDOVER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
     assert_true(ring->memory != MAP_FAILED);
     ring->arena = arena_new_secret("handed over", MIB(8));
     log_divert(count_alarm, ring);

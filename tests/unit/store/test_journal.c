@@ -138,10 +138,11 @@ static bool note_checkpoint(void *self, const struct store_checkpoint *checkpoin
 
 static void checkpoints_come_back_in_order(void **state)
 {
-    static const struct store_checkpoint checkpoints[] = {
-        {1, 5, SPAN_LITERAL("one five")}, {0, 7, SPAN_LITERAL("zero seven")},
-        {0, 0, SPAN_LITERAL("empty")},    {1, 5, SPAN_LITERAL("one five anew")},
-        {1, 3, SPAN_LITERAL("one three")}};
+    static const struct store_checkpoint checkpoints[] = {{1, 5, SPAN_LITERAL("one five")},
+                                                          {0, 7, SPAN_LITERAL("zero seven")},
+                                                          {0, 0, SPAN_LITERAL("empty")},
+                                                          {1, 5, SPAN_LITERAL("one five anew")},
+                                                          {1, 3, SPAN_LITERAL("one three")}};
     struct lab *lab = *state;
     struct seen seen = {0};
     struct error why;
@@ -206,14 +207,10 @@ int main(void)
 {
 #define ROW(test) cmocka_unit_test_setup_teardown(test, lab_set_up, lab_tear_down)
     const struct CMUnitTest tests[] = {
-        ROW(a_message_has_its_rows_oldest_first),
-        ROW(the_tree_goes_on_after_a_restart),
-        ROW(a_visitor_may_stop_and_begin_anywhere),
-        ROW(a_visitor_may_call_the_store),
-        ROW(an_epoch_begins_once_and_names_the_gap),
-        ROW(checkpoints_come_back_in_order),
-        ROW(a_policy_is_found_by_its_digest),
-        ROW(the_canonical_bytes_are_these),
+        ROW(a_message_has_its_rows_oldest_first),    ROW(the_tree_goes_on_after_a_restart),
+        ROW(a_visitor_may_stop_and_begin_anywhere),  ROW(a_visitor_may_call_the_store),
+        ROW(an_epoch_begins_once_and_names_the_gap), ROW(checkpoints_come_back_in_order),
+        ROW(a_policy_is_found_by_its_digest),        ROW(the_canonical_bytes_are_these),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

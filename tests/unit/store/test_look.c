@@ -1,4 +1,5 @@
-/* Contract of every engine: lists are in order and whole, and the counters are what a recount gives. */
+/* Contract of every engine: lists are in order and whole, and the counters are what a recount
+ * gives. */
 /* SPDX-License-Identifier: ISC */
 #include "store_lab.h"
 

@@ -1,4 +1,5 @@
-/* Contract of every engine: many threads commit, post, claim and look at once, and all of it counts. */
+/* Contract of every engine: many threads commit, post, claim and look at once, and all of it
+ * counts. */
 /* SPDX-License-Identifier: ISC */
 #include "store_lab.h"
 
@@ -23,8 +24,8 @@ static void *accept_many(void *self)
         struct store_change changes[2] = {
             draft.change, lab_move(draft_id(&draft), 9, 0, DELIVERY_WAITING, DELIVERY_HELD)};
         /* Every tenth batch fails, half done. */
-        if (!store_commit(crowd->lab->store,
-                          &(struct store_batch){changes, i % 10 == 0 ? 2 : 1}, &why))
+        if (!store_commit(crowd->lab->store, &(struct store_batch){changes, i % 10 == 0 ? 2 : 1},
+                          &why))
             crowd->refused++;
     }
     return NULL;
@@ -56,8 +57,8 @@ static void *claim_and_end(void *self)
             return "a claim failed";
         for (size_t i = 0; i < count; i++) {
             size_t at = crowd->ended++;
-            moves[at] = lab_move(claimed[i].message.id, 1, LAB_LEASE, DELIVERY_WAITING,
-                                 DELIVERY_DELIVERED);
+            moves[at] =
+                lab_move(claimed[i].message.id, 1, LAB_LEASE, DELIVERY_WAITING, DELIVERY_DELIVERED);
             postings[at] = (struct store_posting){.batch = {&moves[at], 1}, .done = note_end};
             store_post(crowd->lab->store, &postings[at]);
         }

@@ -17,7 +17,8 @@ struct merkle_tree {
     uint64_t size;
     struct merkle_hash peaks[MERKLE_DEPTH_MAX];
 };
-/* SHA-256(0x00 || SHA-256(salt || canonical)): a row may be purged later and the tree still verifies. */
+/* SHA-256(0x00 || SHA-256(salt || canonical)): a row may be purged later and the tree still
+ * verifies. */
 struct merkle_hash merkle_leaf(const uint8_t salt[MERKLE_SALT_BYTES], struct span canonical);
 void merkle_append(struct merkle_tree *tree, const struct merkle_hash *leaf);
 /* Of an empty tree: SHA-256 of nothing. */

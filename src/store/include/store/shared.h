@@ -1,4 +1,5 @@
-/* What the roles that use one store share in memory: the fair lock of the writers, and doorbells. */
+/* What the roles that use one store share in memory: the fair lock of the writers, and doorbells.
+ */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <stdint.h>
 
 enum doorbell {
-    DOORBELL_QUEUE,      /* fresh mail was handed over, or a delivery became due by somebody's act */
+    DOORBELL_QUEUE, /* fresh mail was handed over, or a delivery became due by somebody's act */
     DOORBELL_CHECKPOINT, /* another STORE_CHECKPOINT_LEAVES leaves were written */
     DOORBELL_COUNT
 };
