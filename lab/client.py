@@ -95,3 +95,13 @@ class Client:
             stuffed = b"." + stuffed
         self.send(stuffed + (b"" if stuffed.endswith(b"\r\n") or not stuffed else b"\r\n") + b".\r\n")
         return self.reply()
+
+    def chunks(self, text, size=None):
+        """The same by BDAT, in chunks of this size (all in one where none is given); the last reply."""
+        pieces = [text[at:at + size] for at in range(0, len(text), size)] if size and text else [text]
+        for number, piece in enumerate(pieces, 1):
+            self.send(f"BDAT {len(piece)}{' LAST' if number == len(pieces) else ''}\r\n".encode() + piece)
+            answer = self.reply()
+            if not answer.startswith("250"):
+                break
+        return answer

@@ -76,6 +76,15 @@ def peers():
     return found
 
 
+@pytest.fixture
+def counts(capsys):
+    """Prints a line that the closing lines of `make check` repeat."""
+    def tell(text):
+        with capsys.disabled():
+            print(f"\nCOUNTS {text}", flush=True)
+    return tell
+
+
 def wait_until(condition, what, seconds=30):
     """Polls until the condition gives something true; that."""
     end = time.monotonic() + seconds
