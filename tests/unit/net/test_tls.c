@@ -47,7 +47,7 @@ static int make_laboratory(void **state)
     mx_wild = lab_make((struct lab_wish){.names = "DNS:*.mail.example", .issuer = root});
     mx_partial = lab_make((struct lab_wish){.names = "DNS:m*.mail.example", .issuer = root});
     mx_address = lab_make((struct lab_wish){.names = "IP:192.0.2.7", .issuer = root});
-    mx_nameless = lab_make((struct lab_wish){.issuer = root});
+    mx_nameless = lab_make((struct lab_wish){.common_name = "mx.example", .issuer = root});
     mx_for_clients = lab_make(
         (struct lab_wish){.names = "DNS:mx.example", .usage = "clientAuth", .issuer = root});
     mx_untrusted = lab_make((struct lab_wish){.names = "DNS:mx.example", .issuer = &other_root});
@@ -283,7 +283,7 @@ static const struct check_case {
     {"a wildcard for two labels", &mx_wild, NULL, {"a.mx.mail.example"}, NULL, "hostname mismatch"},
     {"a wildcard for none", &mx_wild, NULL, {"mail.example"}, NULL, "hostname mismatch"},
     {"half a wildcard", &mx_partial, NULL, {"mx.mail.example"}, NULL, "hostname mismatch"},
-    {"a common name only", &mx_nameless, NULL, {"laboratory"}, NULL, "hostname mismatch"},
+    {"a common name only", &mx_nameless, NULL, {"mx.example"}, NULL, "hostname mismatch"},
     {"an address", &mx_address, NULL, {"192.0.2.7"}, "192.0.2.7", NULL},
     {"another address", &mx_address, NULL, {"192.0.2.8"}, NULL, "hostname mismatch"},
     {"a foreign root", &mx_untrusted, &other_root, {"mx.example"}, NULL, "certificate"},

@@ -14,10 +14,11 @@
 
 /* What one certificate shall be; zero means the ordinary. */
 struct lab_wish {
-    unsigned rsa_bits; /* 0: an EC key */
-    const char *curve; /* NULL: P-256 */
-    const char *names; /* as "DNS:a,DNS:b"; NULL: none */
-    const char *usage; /* extended key usage; NULL: any */
+    unsigned rsa_bits;       /* 0: an EC key */
+    const char *curve;       /* NULL: P-256 */
+    const char *names;       /* as "DNS:a,DNS:b"; NULL: none */
+    const char *common_name; /* NULL: a name of the laboratory's */
+    const char *usage;       /* extended key usage; NULL: any */
     bool is_authority;
     bool is_expired;
     const struct lab_certificate *issuer; /* NULL: self-signed */
@@ -66,6 +67,8 @@ static inline struct lab_certificate lab_make(struct lab_wish wish)
     X509_set_version(made.certificate, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(made.certificate), serial);
     snprintf(common_name, sizeof common_name, "laboratory %ld", serial++);
+    if (wish.common_name)
+        snprintf(common_name, sizeof common_name, "%s", wish.common_name);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(made.certificate), "CN", MBSTRING_ASC,
                                (const unsigned char *)common_name, -1, -1, 0);
     X509_set_issuer_name(made.certificate, X509_get_subject_name(issuer));
