@@ -67,8 +67,10 @@ static void keep_text(struct session *session, struct span text)
 }
 
 /* The reply for a text that may not be taken. */
-static struct refusal refusal_of_content(const struct error *why)
+static struct refusal refusal_of_content(const struct content *content, const struct error *why)
 {
+    static const struct refusal too_wide = {
+        554, "5.6.0", "A line of the message is longer than any that is taken here"};
     static const struct refusal rows[] = {
         {550, "5.6.0",
          "The message breaks the rules of its form: lines end in CRLF alone, and "
@@ -77,6 +79,8 @@ static struct refusal refusal_of_content(const struct error *why)
         {554, "5.4.6", "The message is going in circles"},
     };
 
+    if (content->is_too_wide)
+        return too_wide;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (span_equal(span_of(why->status), span_of(rows[i].status)))
             return rows[i];
@@ -98,11 +102,10 @@ static bool finish(struct session *session)
                      transaction->overflow->text);
         say_refusal(session, transaction->overflow);
     } else if (!content_end(&transaction->content, &why)) {
-        refusal = refusal_of_content(&why);
+        refusal = refusal_of_content(&transaction->content, &why);
         tell_refused(session, EVENT_MESSAGE_REFUSED, why.status, why.text);
         say_refusal(session, &refusal);
-        is_sound = !transaction->content.is_broken ||
-                   !span_equal(span_of(why.status), SPAN_LITERAL("5.6.0"));
+        is_sound = !span_equal(span_of(why.status), SPAN_LITERAL("5.6.0"));
     } else {
         accept_message(session);
     }
@@ -156,7 +159,7 @@ static void refuse_data(struct session *session, const struct refusal *why)
     session->was_data_refused = true;
     if (stream_unread(session->stream) > 0) {
         tell_refused(session, EVENT_MESSAGE_REFUSED, why->status, "text behind a refused DATA");
-        session->is_over = true;
+        cut_short(session);
     }
 }
 
@@ -197,8 +200,8 @@ void data_command(struct session *session, struct span argument)
     begin_waiting(session);
     if (!read_dotted(session))
         return;
-    if (!finish(session)) /* who writes such lines may see another end than we do */
-        session->is_over = true;
+    if (!finish(session)) /* who writes such text may see another end than we do */
+        cut_short(session);
 }
 
 /* ---- BDAT ---- */

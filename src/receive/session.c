@@ -350,7 +350,8 @@ static void noop(struct session *session, struct span argument)
 static void quit(struct session *session, struct span argument)
 {
     (void)argument;
-    say_last(session, 221, "2.0.0", "Goodbye");
+    say(session, 221, "2.0.0", "Goodbye");
+    session->is_over = true; /* nothing may follow, so that nobody need be waited for */
 }
 
 static void vrfy(struct session *session, struct span argument)

@@ -68,6 +68,7 @@ struct session {
     unsigned errors, commands, messages;
     bool was_data_refused; /* the last command: what comes next may be text, and never commands */
     bool is_over;          /* the last reply is written, or can no longer be */
+    bool is_cut_short;     /* by us: the client may still be talking */
 
     struct transaction transaction;
     struct arena *arena; /* of the transaction; NULL until the first one */
@@ -102,7 +103,12 @@ bool hear_line(struct session *session, struct span *line);
 /* The next bytes of a message, to be consumed; they are never empty. False: none come, and the
  * session is over. */
 bool hear_data(struct session *session, struct span *bytes);
-/* Writes what is left to be written and gives it time to arrive. */
+/* Ends the session from our side, without another word. */
+static inline void cut_short(struct session *session)
+{
+    session->is_over = session->is_cut_short = true;
+}
+/* Writes what is left to be written, and gives it time to arrive where the client was cut short. */
 void say_goodbye(struct session *session);
 
 /* ---- data.c: reading a message ---- */

@@ -83,7 +83,7 @@ void say_refusal(struct session *session, const struct refusal *refusal)
 void say_last(struct session *session, unsigned code, const char *status, const char *text)
 {
     say(session, code, status, "%s", text);
-    session->is_over = true;
+    cut_short(session);
 }
 
 void say_wrong(struct session *session, unsigned code, const char *status, const char *text)
@@ -155,7 +155,7 @@ static bool has_line(struct session *session, bool *may_wait)
 
     if (unread > 0 && !stream_peek(session->stream, deadline_in_ms(0), &bytes, &why))
         bytes.len = 0;
-    *may_wait = unread <= bytes.len;
+    *may_wait = unread <= bytes.len && !stream_is_over(session->stream);
     return span_index(bytes, '\n') < bytes.len;
 }
 
@@ -212,6 +212,9 @@ bool hear_line(struct session *session, struct span *line)
     } else if (deadline_is_over(session->end)) {
         say_too_slow(session);
         return false;
+    } else if (deadline_is_over(service_grace(session->receive))) {
+        say_stopping(session); /* a client that never pauses */
+        return false;
     }
     if (!stream_peek(session->stream, until, &bytes, &why))
         return cannot_hear(session, &why);
@@ -230,27 +233,33 @@ static bool no_data(struct session *session, const char *reason)
     return false;
 }
 
-bool hear_data(struct session *session, struct span *bytes)
+/* Waits as long as a client may take for the next piece of its message; once the process is ending,
+ * what is on its way may still arrive within the grace. */
+static struct deadline wait_for_data(struct session *session, bool is_here)
 {
     struct receive *receive = session->receive;
     struct deadline until = deadline_earlier(deadline_in_ms(receive->terms.limits.data_timeout_ms),
                                              session->transaction.end_of_data);
+
+    if (!is_here && !service_is_stopping(receive) &&
+        wait_for_bytes(session, until, true) != HEARD_STOP)
+        return until;
+    return service_is_stopping(receive) ? deadline_earlier(until, service_grace(receive)) : until;
+}
+
+bool hear_data(struct session *session, struct span *bytes)
+{
+    struct deadline until;
     struct error why;
+    bool is_here;
 
     if (session->is_over)
         return false;
-    if (stream_unread(session->stream) == 0) {
-        bool heeds_stop = !service_is_stopping(receive);
-        enum heard heard;
-
-        if (!flush(session))
-            return no_data(session, "the connection broke inside a message");
-        heard = wait_for_bytes(session, until, heeds_stop);
-        if (heard == HEARD_STOP) /* what is on its way may yet arrive */
-            (void)wait_for_bytes(session, deadline_earlier(until, service_grace(receive)), false);
-    }
-    if (service_is_stopping(receive))
-        until = deadline_earlier(until, service_grace(receive));
+    /* Its end may be known from TLS while the socket stays open: there is nothing to wait for. */
+    is_here = stream_unread(session->stream) > 0 || stream_is_over(session->stream);
+    if (!is_here && !flush(session))
+        return no_data(session, "the connection broke inside a message");
+    until = wait_for_data(session, is_here);
     if (stream_peek(session->stream, until, bytes, &why)) {
         if (bytes->len > 0)
             return true;
@@ -258,7 +267,7 @@ bool hear_data(struct session *session, struct span *bytes)
     }
     if (stream_is_over(session->stream))
         return no_data(session, "the connection broke inside a message");
-    if (service_is_stopping(receive)) {
+    if (service_is_stopping(session->receive)) {
         say_stopping(session);
         return no_data(session, "the server stopped inside a message");
     }
@@ -273,7 +282,8 @@ void say_goodbye(struct session *session)
     size_t heard = 0;
     struct error why;
 
-    if (!stream_flush(session->stream, until, &why) || stream_is_over(session->stream))
+    if (!stream_flush(session->stream, until, &why) || stream_is_over(session->stream) ||
+        !session->is_cut_short)
         return;
     /* What still comes would make the kernel answer with a reset, and that overtakes our reply.
      * Behind TLS the stream has its own last word to say, so the socket stays open for it. */

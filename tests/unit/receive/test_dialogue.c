@@ -79,9 +79,9 @@ static const struct dialogue {
      0, 1, 0},
     {"a control in a command is no command", DOOR_MX, 9,
      HELLO ">> NOOP \\x01\\r\\n\n< 500 5.5.2\n" BYE, 0, 0, 0},
-    {"a NUL in the text is refused", DOOR_MX, 9,
-     HELLO ENVELOPE
-     "> DATA\n< 354 \n>> Subject: n\\r\\n\\r\\nab\\x00cd\\r\\nNEXT\\r\\n.\\r\\n\n< 550 5.6.0\n" BYE,
+    {"a NUL in the text is refused, and what follows it", DOOR_MX, 9,
+     HELLO ENVELOPE "> DATA\n< 354 \n>> Subject: n\\r\\n\\r\\nab\\x00cd\\r\\nNEXT\\r\\n.\\r\\n\n< "
+                    "550 5.6.0\neof\n",
      0, 1, 0},
 
     /* Empty messages: S05. */
