@@ -10,7 +10,7 @@ void content_begin(struct content *content, struct span own_name)
     /* Not the arrays, which would cost more than a short message does. */
     content->size = content->longest_line = content->header_size = 0;
     content->hops = content->own_hops = 0;
-    content->has_8bit = content->has_nul = content->is_broken = false;
+    content->has_8bit = content->has_nul = content->is_broken = content->is_too_wide = false;
     content->why_broken.kind = ERROR_NONE;
     content->own_name = own_name;
     content->line_length = content->line_start = content->header_fields = 0;
@@ -194,8 +194,10 @@ static void read_text(struct content *content, struct span text)
     content->line_length += fitting.len;
     if (content->line_length > content->longest_line)
         content->longest_line = content->line_length;
-    if (fitting.len < text.len)
+    if (fitting.len < text.len) {
+        content->is_too_wide = !content->is_broken;
         set_broken(content, "5.6.0", "a line that is too long");
+    }
 }
 
 /* After a line's CRLF; `next` is where the next line starts. */

@@ -213,6 +213,23 @@ static void what_is_broken_is_drained(void **state)
     assert_string_equal(why.text, content.why_broken.text);
 }
 
+static void a_line_too_long_is_told_from_other_faults(void **state)
+{
+    static char wide[MESSAGE_LINE_MAX + 1];
+    static const struct span line = {wide, sizeof wide};
+    struct content content;
+
+    (void)state;
+    memset(wide, 'x', sizeof wide);
+    content_begin(&content, own_name);
+    content_feed(&content, line);
+    assert_true(content.is_broken && content.is_too_wide);
+    content_begin(&content, own_name);
+    content_feed(&content, SPAN_LITERAL("a\nb"));
+    content_feed(&content, line);
+    assert_true(content.is_broken && !content.is_too_wide);
+}
+
 static void a_used_content_begins_anew(void **state)
 {
     struct content content;
@@ -252,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_header_may_have_its_limits_bytes_and_not_one_more),
         cmocka_unit_test(what_is_broken_is_drained),
+        cmocka_unit_test(a_line_too_long_is_told_from_other_faults),
         cmocka_unit_test(a_used_content_begins_anew),
         cmocka_unit_test(header_and_content_agree_where_the_header_ends),
     };

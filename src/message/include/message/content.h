@@ -32,7 +32,8 @@ struct content {
     unsigned own_hops; /* Received fields "by" our own host name */
     bool has_8bit;     /* any byte over 127 */
     bool has_nul;
-    bool is_broken; /* why_broken says in which way */
+    bool is_broken;   /* why_broken says in which way */
+    bool is_too_wide; /* and this, that it is a line over MESSAGE_LINE_MAX */
     struct error why_broken;
     /* The line. */
     struct span own_name; /* given at the start; may be empty */
