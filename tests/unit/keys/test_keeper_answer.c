@@ -6,6 +6,10 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -481,6 +485,40 @@ static void the_tree_may_only_grow(void **state)
     assert_int_equal(reply.as.checkpoint.checkpoint.size, 5);
 }
 
+/* The same keeper with a file on a disk that stops taking writes. */
+static void what_cannot_be_written_is_not_answered(void **state)
+{
+    static const struct keeper_master master = {KEEPER_MASTER_RAW,
+                                                SPAN_LITERAL("0123456789abcdef0123456789abcdef")};
+    struct keeper_file *in_memory = terms.file;
+    char directory[] = "/tmp/test_keeper_answer.XXXXXX", path[64], kept[64], lock[64];
+    struct error why;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/keeper", directory);
+    snprintf(kept, sizeof kept, "%s/kept", directory);
+    snprintf(lock, sizeof lock, "%s/keeper.lock", directory);
+    assert_true(keeper_file_open(path, &master, true, &entropy_of_system, &terms.file, &why));
+    assert_int_equal(ask_checkpoint(1, 10, 1), KEEPER_DONE);
+    assert_int_equal(rename(path, kept), 0);
+    assert_int_equal(mkdir(path, 0700), 0); /* a file cannot take its place */
+    assert_int_equal(ask_checkpoint(1, 11, 1), KEEPER_NO_DISK);
+    request_pairs(ORGANISATION, CONTENT_DAY, RECORD_DAY);
+    assert_int_equal(ask(KEEPER_OP_PAIRS), KEEPER_NO_DISK);
+    memset(&request, 0, sizeof request);
+    assert_int_equal(ask(KEEPER_OP_LAST_CHECKPOINT), KEEPER_DONE);
+    assert_int_equal(reply.as.checkpoint.checkpoint.size, 10);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(ask_checkpoint(1, 11, 1), KEEPER_DONE); /* asked again when there is room */
+    keeper_file_free(terms.file);
+    terms.file = in_memory;
+    unlink(path);
+    unlink(kept);
+    unlink(lock);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static void no_checkpoint_is_one_of_size_zero(void **state)
 {
     uint8_t key[CHECKPOINT_KEY_BYTES];
@@ -567,12 +605,32 @@ static void a_request_of_any_other_length_or_version_is_refused(void **state)
                      sizeof reply.head);
 }
 
-static void a_name_without_bytes_or_with_too_many_is_refused(void **state)
+static void the_gateways_own_organisation_has_the_empty_name(void **state)
 {
-    static const uint32_t lens[] = {0, KEEPER_ORGANISATION_NAME_MAX + 1, UINT32_MAX};
+    scoped_buffer out;
+    struct keeper_table table;
+    struct error why;
 
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
+    buffer_init(&out, MIB(1));
+    request_pairs(SPAN_LITERAL(""), CONTENT_DAY, RECORD_DAY);
+    assert_int_equal(ask(KEEPER_OP_PAIRS), KEEPER_DONE);
+    assert_int_equal(terms.file->table.organisation_count, 2);
+    assert_true(keeper_table_print(&terms.file->table, INT32_MIN, &out));
+    assert_true(keeper_table_parse(buffer_span(&out), &table, &why));
+    assert_int_equal(keeper_organisation_index(&table, SPAN_LITERAL("")), 1);
+    keeper_table_clear(&table);
+    request_unwrap(LADDER); /* the clinic's */
+    request.as.unwrap.organisation.len = 0;
+    assert_int_equal(ask(KEEPER_OP_UNWRAP), KEEPER_NO_KEY);
+}
+
+static void a_name_that_is_too_long_is_refused(void **state)
+{
+    static const uint32_t lens[] = {KEEPER_ORGANISATION_NAME_MAX + 1, UINT32_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
         request_pairs(ORGANISATION, CONTENT_DAY, RECORD_DAY);
         request.as.pairs.organisation.len = lens[i];
         assert_int_equal(ask(KEEPER_OP_PAIRS), KEEPER_MALFORMED);
@@ -641,11 +699,13 @@ int main(void)
         WITH_KEEPER(a_text_with_any_byte_changed_is_refused),
         WITH_KEEPER(a_handshake_is_signed_with_the_key_of_its_number),
         WITH_KEEPER(the_tree_may_only_grow),
+        WITH_KEEPER(what_cannot_be_written_is_not_answered),
         WITH_KEEPER(no_checkpoint_is_one_of_size_zero),
         WITH_KEEPER(a_checkpoint_verifies_and_none_of_its_bytes_can_change),
         WITH_KEEPER(each_role_may_ask_what_it_needs_and_nothing_else),
         WITH_KEEPER(a_request_of_any_other_length_or_version_is_refused),
-        WITH_KEEPER(a_name_without_bytes_or_with_too_many_is_refused),
+        WITH_KEEPER(the_gateways_own_organisation_has_the_empty_name),
+        WITH_KEEPER(a_name_that_is_too_long_is_refused),
         WITH_KEEPER(there_is_an_end_to_organisations),
         cmocka_unit_test(every_status_has_a_text),
     };

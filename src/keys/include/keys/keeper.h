@@ -80,11 +80,13 @@ struct keeper;
 struct keeper *keeper_connect(int socket, const struct entropy *entropy);
 void keeper_free(struct keeper *keeper);
 SCOPED_FREE(keeper)
-/* Every failure to reach the keeper in KEEPER_ANSWER_MS is ERROR_TEMPORARY 4.3.0; a refusal
- * (tag, state, limit, unknown organisation's class) is ERROR_INTERNAL with the reason. */
+/* Every failure to reach the keeper in KEEPER_ANSWER_MS is ERROR_TEMPORARY 4.3.0, and so are its
+ * limit of a minute and a file that it cannot write; a refusal (tag, state, role, day, expired
+ * class or unknown organisation) is ERROR_INTERNAL with the reason. */
 
 /* A pair from the stock made ahead, by organisation and day; asks the keeper for the next
- * KEEPER_PAIRS_MAX when the stock is empty. The caller wipes it. */
+ * KEEPER_PAIRS_MAX when the stock is empty. The caller wipes it. The gateway's own organisation has
+ * the empty name. */
 MUST_USE bool keeper_take_pair(struct keeper *keeper, struct span organisation, int32_t content_day,
                                int32_t record_day, struct key_pair *pair, struct error *why);
 

@@ -71,7 +71,7 @@ MUST_USE bool text_open(const struct key *record, struct id message, const char 
 struct binding {
     struct id message;
     uint32_t delivery;        /* its number within the message, from 1 */
-    struct span organisation; /* name */
+    struct span organisation; /* name; empty: the gateway itself */
     struct span recipient;    /* plain, address_print() */
     struct span ladder;       /* ladder_print() */
     uint8_t policy_digest[POLICY_DIGEST_SIZE];
