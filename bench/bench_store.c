@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { THREADS_MAX = 256, BODY_BYTES = 4096, BULK = 100, DESTINATIONS = 50 };
@@ -142,15 +143,15 @@ static void *accept_messages(void *self)
     return NULL;
 }
 
-static void measure(const char *directory, const char *what, size_t threads, size_t messages,
-                    bool is_delivered)
+static void measure(const char *directory, struct store_shared *shared, const char *what,
+                    size_t threads, size_t messages, bool is_delivered)
 {
     pthread_t running[THREADS_MAX];
     struct load load = {.messages = messages, .lease = 7, .is_delivered = is_delivered};
     struct error why;
 
     load.ended = memory_allocate_array(messages, sizeof *load.ended);
-    must(store_open(directory, STORE_READ_WRITE, NULL, &clock_of_system, &entropy_of_system,
+    must(store_open(directory, STORE_READ_WRITE, shared, &clock_of_system, &entropy_of_system,
                     &load.store, &why),
          &why);
     double begun = seconds();
@@ -164,6 +165,28 @@ static void measure(const char *directory, const char *what, size_t threads, siz
     memory_release(load.ended);
     printf("%-28s %3zu threads  %8.0f messages/s  (%.0f with the closing)\n", what, threads,
            (double)messages / took, (double)messages / closed);
+}
+
+/* Two roles that write one store take turns: each should get half. */
+static void measure_two(const char *directory, size_t messages)
+{
+    struct store_shared *shared;
+    struct error why;
+    int fd;
+
+    must(store_shared_create(&fd, &why) && store_shared_attach(fd, &shared, &why), &why);
+    fflush(stdout);
+    for (size_t i = 0; i < 2; i++) {
+        if (fork() == 0) {
+            measure(directory, shared, i ? "one process of two" : "the other", 20, messages, false);
+            fflush(stdout);
+            _exit(0);
+        }
+    }
+    while (wait(NULL) > 0)
+        ;
+    store_shared_free(shared);
+    close(fd);
 }
 
 /* Waiting deliveries in large batches, then claims of fifty among them. */
@@ -225,10 +248,11 @@ int main(int argc, char **argv)
     size_t rows = argc > 3 ? (size_t)strtoul(argv[3], NULL, 10) : 0;
 
     entropy_fill(&entropy_of_system, body, sizeof body);
-    measure(argv[1], "accepted", 1, messages / 20, false);
-    measure(argv[1], "accepted", 20, messages, false);
-    measure(argv[1], "accepted", 100, messages, false);
-    measure(argv[1], "accepted and delivered", 20, messages, true);
+    measure_two(argv[1], messages / 2); /* processes fork before the first thread starts */
+    measure(argv[1], NULL, "accepted", 1, messages / 20, false);
+    measure(argv[1], NULL, "accepted", 20, messages, false);
+    measure(argv[1], NULL, "accepted", 100, messages, false);
+    measure(argv[1], NULL, "accepted and delivered", 20, messages, true);
     if (rows > 0)
         measure_claims(argv[1], rows);
     return 0;
