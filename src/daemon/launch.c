@@ -141,7 +141,11 @@ static _Noreturn void live(const struct launch *launch)
     snprintf(name, sizeof name, "%s", role_name(launch->role));
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    setsid();
+    /* Asked of all at once by a terminal or a service manager: the supervisor hears it, and tells
+     * each role in its turn. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     umask(007);
     place(launch);
     become(&launch->user);
