@@ -32,3 +32,13 @@ static inline void futex_wake_private(_Atomic uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
+/* A lock that the kernel hands on: 0 when it is ours, else -1 and errno. `until` is of the wall
+ * clock. */
+static inline long futex_lock(_Atomic uint32_t *word, const struct timespec *until)
+{
+    return syscall(SYS_futex, word, FUTEX_LOCK_PI, 0, until, NULL, 0);
+}
+static inline void futex_unlock(_Atomic uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
+}

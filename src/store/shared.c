@@ -1,4 +1,4 @@
-/* One page that the roles share: a baton of two robust mutexes, and doorbells to sleep by. */
+/* One page that the roles share: a lock that the kernel hands on, and doorbells to sleep by. */
 /* SPDX-License-Identifier: ISC */
 #include "store/shared.h"
 
@@ -9,7 +9,6 @@
 #include "store/limits.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -21,29 +20,18 @@ struct bell {
 
 enum { PAGE_MAGIC = 0x4c4c5331 /* "LLS1": the layout's version is in it */ };
 
+/* Nothing here is a pointer: a role that has fallen into a stranger's hands can write into this
+ * page, and must not thereby write into its siblings. (A robust mutex of the C library keeps its
+ * list in it.) So no promise of order hangs on the lock: that SQLite's own keeps. */
 struct page {
     uint32_t magic;
-    /* Who waits for the store holds `turn` while he waits for `store`. So whoever has just given
-     * the store back cannot have it again before him: processes alternate. */
-    pthread_mutex_t turn, store;
+    _Atomic uint32_t lock; /* 0, or the holder's thread and the kernel's flags; see futex(2), PI */
     struct bell bells[DOORBELL_COUNT];
 };
 
 struct store_shared {
     struct page *page;
 };
-
-static bool mutex_prepare(pthread_mutex_t *mutex)
-{
-    pthread_mutexattr_t attributes;
-    if (pthread_mutexattr_init(&attributes))
-        return false;
-    bool done = !pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) &&
-                !pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) &&
-                !pthread_mutex_init(mutex, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return done;
-}
 
 bool store_shared_create(int *fd, struct error *why)
 {
@@ -56,13 +44,8 @@ bool store_shared_create(int *fd, struct error *why)
         return false;
     }
     struct page *page = memory;
-    bool is_ready = mutex_prepare(&page->turn) && mutex_prepare(&page->store);
     page->magic = PAGE_MAGIC;
     munmap(page, sizeof *page);
-    if (!is_ready) {
-        close(made);
-        return error_set(why, ERROR_INTERNAL, "4.3.0", "no mutexes that processes can share");
-    }
     *fd = made;
     return true;
 }
@@ -95,37 +78,48 @@ void store_shared_free(struct store_shared *shared)
     memory_release(shared);
 }
 
-static bool mutex_take(pthread_mutex_t *mutex, const struct timespec *until)
+/* The holder died while nobody waited. What it guarded is the database, which forgets what was not
+ * committed: there is nothing to repair. */
+static bool inherit(_Atomic uint32_t *lock, uint32_t self)
 {
-    int outcome = pthread_mutex_timedlock(mutex, until);
-    if (outcome == EOWNERDEAD) {
-        /* Its holder was killed. What it guarded is the database, which forgets what was not
-         * committed: there is nothing to repair but the mutex. */
-        outcome = pthread_mutex_consistent(mutex);
-    }
-    return outcome == 0;
+    uint32_t left = atomic_load(lock);
+
+    return atomic_compare_exchange_strong(lock, &left, self | (left & FUTEX_WAITERS));
 }
 
+/* With FUTEX_LOCK_PI the kernel hands the lock to who has waited longest, so that whoever has just
+ * given it back cannot have it again before him; and it does so too when the holder dies. Threads
+ * are known by number, hence all roles must live in one PID namespace. */
 bool fair_lock_take(struct store_shared *shared)
 {
     if (!shared)
         return true;
-    /* By the wall clock, the only one that thread sanitizers know here; where it jumps, a turn is
-     * lost, and SQLite's lock still keeps order. */
-    struct timespec until;
+    _Atomic uint32_t *lock = &shared->page->lock;
+    uint32_t self = (uint32_t)gettid(), nobody = 0;
+    struct timespec until; /* of the wall clock, as the kernel wants it: a jump may cost a turn */
+
+    if (atomic_compare_exchange_strong(lock, &nobody, self))
+        return true;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += STORE_BUSY_MS / 1000;
-    if (!mutex_take(&shared->page->turn, &until))
-        return false;
-    bool is_taken = mutex_take(&shared->page->store, &until);
-    pthread_mutex_unlock(&shared->page->turn);
-    return is_taken;
+    while (futex_lock(lock, &until) < 0) {
+        if (errno == ESRCH && inherit(lock, self))
+            return true;
+        if (errno == EDEADLK) /* a dead holder had the number that is ours now */
+            return true;
+        if (errno != ESRCH && errno != EAGAIN && errno != EINTR)
+            return false;
+    }
+    return true;
 }
 
 void fair_lock_give(struct store_shared *shared)
 {
-    if (shared)
-        pthread_mutex_unlock(&shared->page->store);
+    if (!shared)
+        return;
+    uint32_t self = (uint32_t)gettid();
+    if (!atomic_compare_exchange_strong(&shared->page->lock, &self, 0))
+        futex_unlock(&shared->page->lock);
 }
 
 void doorbell_ring(struct store_shared *shared, enum doorbell doorbell)

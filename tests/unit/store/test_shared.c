@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -71,6 +72,78 @@ static void the_lock_outlives_its_holder(void **state)
     }
     assert_true(fair_lock_take(NULL)); /* alone with the store */
     fair_lock_give(NULL);
+    store_shared_free(shared);
+    close(fd);
+}
+
+struct turn {
+    struct store_shared *shared;
+    _Atomic size_t taken;
+};
+
+static void *take_once(void *self)
+{
+    struct turn *turn = self;
+
+    if (fair_lock_take(turn->shared)) {
+        turn->taken++;
+        fair_lock_give(turn->shared);
+    }
+    return NULL;
+}
+
+/* The word of the lock, beside the page's magic, and what the kernel adds to it (futex.2). */
+static _Atomic uint32_t *map_word(int fd)
+{
+    char *page = mmap(NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    assert_true(page != MAP_FAILED);
+    return (_Atomic uint32_t *)(page + 4);
+}
+enum { WAITERS = INT32_MIN };
+
+static void whoever_waits_is_not_passed_by(void **state)
+{
+    int fd;
+    struct turn turn = {.shared = make(&fd)};
+    _Atomic uint32_t *word = map_word(fd);
+    pthread_t thread;
+
+    (void)state;
+    for (size_t i = 0; i < 20; i++) {
+        assert_true(fair_lock_take(turn.shared));
+        assert_int_equal(pthread_create(&thread, NULL, take_once, &turn), 0);
+        while (!(*word & (uint32_t)WAITERS))
+            sched_yield();
+        assert_int_equal(turn.taken, i);
+        fair_lock_give(turn.shared);
+        assert_true(fair_lock_take(turn.shared)); /* at once, and yet he was first */
+        assert_int_equal(turn.taken, i + 1);
+        fair_lock_give(turn.shared);
+        pthread_join(thread, NULL);
+    }
+    munmap((char *)word - 4, 8);
+    store_shared_free(turn.shared);
+    close(fd);
+}
+
+static void a_lock_word_of_garbage_stops_nobody(void **state)
+{
+    static const uint32_t words[] = {0x3fffffff, 0xbfffffff, 0x40000000, 0xffffffff, 0x80000000};
+    int fd;
+    struct store_shared *shared = make(&fd);
+    _Atomic uint32_t *word = map_word(fd);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(words); i++) {
+        *word = words[i];
+        if (fair_lock_take(shared)) /* if not, SQLite's lock decides */
+            fair_lock_give(shared);
+        *word = 0;
+        assert_true(fair_lock_take(shared));
+        fair_lock_give(shared);
+    }
+    munmap((char *)word - 4, 8);
     store_shared_free(shared);
     close(fd);
 }
@@ -146,6 +219,8 @@ int main(void)
         cmocka_unit_test(the_page_cannot_shrink_and_is_not_inherited),
         cmocka_unit_test(what_is_no_page_of_ours_is_refused),
         cmocka_unit_test(the_lock_outlives_its_holder),
+        cmocka_unit_test(whoever_waits_is_not_passed_by),
+        cmocka_unit_test(a_lock_word_of_garbage_stops_nobody),
         cmocka_unit_test(a_bell_that_was_rung_is_not_waited_for),
         cmocka_unit_test(a_wait_ends_at_its_deadline),
         cmocka_unit_test(no_bell_is_lost),

@@ -17,7 +17,7 @@ enum doorbell {
 };
 
 /* A mapping of a memfd that the supervisor makes and hands to each role. Survives the death of any
- * role at any moment, also of the one that holds the lock. */
+ * role at any moment, also of the one that holds the lock. The roles live in one PID namespace. */
 struct store_shared;
 /* Makes the memfd (close-on-exec, sealed against a change of size). */
 MUST_USE bool store_shared_create(int *fd, struct error *why);
