@@ -47,7 +47,7 @@ listen relay port {relay} on "127.0.0.1" trusting network "127.0.0.0/8"
 permit cleartext to "sink.example"
 hold "accept only" when to "kept.example"
 send "in the clear" when to "sink.example" by {{ cleartext }}
-send "sealed" when to "tls.example" by {{ tls encrypt, return }}
+send "sealed" by {{ tls encrypt, return }}
 """
 
 # name: (recipients' domain, is TLS used by client and sink, does the time end with the sink's last message)
