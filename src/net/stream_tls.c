@@ -211,8 +211,10 @@ bool stream_start_tls_server(struct stream *stream, struct tls_server *server,
     bool is_cut;
 
     assert_ready(stream);
-    if (!(stream->tls = tls_server_begin(server, &stream->session, why)))
+    if (!(stream->tls = tls_server_begin(server, &stream->session, why))) {
+        stream->has_failed = true; /* whoever asked for TLS must not go on in clear */
         return false;
+    }
     if (start(stream, until, &is_cut, why))
         return true;
     if (why->kind != ERROR_INTERNAL) {
@@ -229,8 +231,10 @@ bool stream_start_tls_client(struct stream *stream, struct tls_client *client,
     bool is_cut, is_started;
 
     assert_ready(stream);
-    if (!(stream->tls = tls_client_begin(client, check, &stream->session, why)))
+    if (!(stream->tls = tls_client_begin(client, check, &stream->session, why))) {
+        stream->has_failed = true;
         return false;
+    }
     is_started = start(stream, until, &is_cut, why);
     stream->session.check = NULL; /* the caller's, and needed no longer */
     return is_started;

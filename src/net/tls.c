@@ -155,11 +155,14 @@ static bool server_context(const struct tls_server_terms *terms, SSL_CTX **out, 
     SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
     /* One ticket, sealed with this context's own random key: it names a session with the peer's
      * certificate and its verdict inside, and opens in no other context and after no restart. */
-    if (SSL_CTX_set_num_tickets(context, 1) != 1 || RAND_bytes(name, sizeof name) != 1 ||
+    if (SSL_CTX_set_num_tickets(context, terms->forbids_resumption ? 0 : 1) != 1 ||
+        RAND_bytes(name, sizeof name) != 1 ||
         SSL_CTX_set_session_id_context(context, name, sizeof name) != 1) {
         SSL_CTX_free(context);
         return error_set(why, ERROR_INTERNAL, "4.3.0", "TLS tickets: %s", library_reason());
     }
+    if (terms->forbids_resumption)
+        SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_timeout(context, TICKET_LIFETIME_S);
     if (terms->asks_client_certificate)
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);

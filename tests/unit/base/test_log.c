@@ -4,8 +4,11 @@
 
 #include "base/log.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static char last[8192];
 static size_t last_len, line_count;
@@ -159,6 +162,55 @@ static void an_error_is_told(void **state)
                         "status=4.4.1 reason=\"port 25\"\n");
 }
 
+enum { WRITERS = 4, LINES_EACH = 100 };
+
+static void *write_lines(void *argument)
+{
+    for (int i = 0; i < LINES_EACH; i++)
+        log_fact(LOG_LEVEL_INFO, "a test of threads", {"writer", span_of(argument)},
+                 {"text", SPAN_LITERAL("a value\nwith a line end")});
+    return NULL;
+}
+
+/* The lines of many threads, as they come out of standard error. */
+static void lines_of_threads_do_not_mix(void **state)
+{
+    static char names[WRITERS][2] = {"a", "b", "c", "d"};
+    static char got[WRITERS * LINES_EACH * 200];
+    pthread_t threads[WRITERS];
+    int ends[2], standard_error = dup(STDERR_FILENO);
+    size_t len = 0, lines = 0;
+    ssize_t part;
+
+    (void)state;
+    log_divert(NULL, NULL);
+    log_begin("test", LOG_LEVEL_INFO);
+    assert_int_equal(pipe(ends), 0);
+    assert_true(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) > 0);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    for (size_t i = 0; i < WRITERS; i++)
+        pthread_create(&threads[i], NULL, write_lines, names[i]);
+    for (size_t i = 0; i < WRITERS; i++)
+        pthread_join(threads[i], NULL);
+    dup2(standard_error, STDERR_FILENO);
+    close(standard_error);
+    while ((part = read(ends[0], got + len, sizeof got - len)) > 0)
+        len += (size_t)part;
+    close(ends[0]);
+    for (char *line = got; line < got + len; lines++) {
+        char *end = memchr(line, '\n', (size_t)(got + len - line));
+
+        assert_non_null(end);
+        assert_memory_equal(line, "time=2", 6);
+        *end = '\0';
+        assert_non_null(strstr(line, " level=info role=test fact=\"a test of threads\" writer="));
+        assert_non_null(strstr(line, " text=\"a value\\x0awith a line end\""));
+        line = end + 1;
+    }
+    assert_int_equal(lines, WRITERS * LINES_EACH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_value_is_cut_before_a_character, divert, restore),
         cmocka_unit_test_setup_teardown(a_line_never_outgrows_one_write, divert, restore),
         cmocka_unit_test_setup_teardown(what_is_below_the_least_level_is_silent, divert, restore),
+        cmocka_unit_test(lines_of_threads_do_not_mix),
         cmocka_unit_test_setup_teardown(an_error_is_told, divert, restore),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL) +

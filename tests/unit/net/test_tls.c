@@ -636,6 +636,33 @@ static void a_foreign_ticket_leads_to_a_full_handshake(void **state)
     last_ticket = NULL;
 }
 
+static void tickets_can_be_forbidden(void **state)
+{
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct host host;
+        struct tls_server_terms terms = {.certificate_pem = span_of(mx.pem),
+                                         .signer = {sign_and_count, &host.signer},
+                                         .forbids_resumption = true};
+        struct error why;
+        bool was_resumed;
+
+        host_open(&host, &mx, false, NULL);
+        tls_server_free(host.server);
+        assert_true(tls_server_new(&terms, &host.server, &why));
+        SSL_SESSION_free(last_ticket);
+        last_ticket = NULL;
+        come_again(&host, version, NULL, NULL, &was_resumed);
+        /* In TLS 1.2 there is a session without a ticket; the server does not know it again. */
+        come_again(&host, version, last_ticket, NULL, &was_resumed);
+        assert_false(was_resumed);
+        assert_int_equal(atomic_load(&host.signer.calls), 2);
+        host_close(&host);
+    }
+    SSL_SESSION_free(last_ticket);
+    last_ticket = NULL;
+}
+
 /* --- both sides ours --- */
 
 static void two_streams_talk_and_our_certificate_is_shown(void **state)
@@ -937,6 +964,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_signer_that_fails_ends_the_handshake),
         cmocka_unit_test(a_foreign_ticket_leads_to_a_full_handshake),
+        cmocka_unit_test(tickets_can_be_forbidden),
         cmocka_unit_test(two_streams_talk_and_our_certificate_is_shown),
         cmocka_unit_test(much_goes_through_in_order),
         cmocka_unit_test(a_signal_is_not_raised_by_a_peer_that_has_gone),

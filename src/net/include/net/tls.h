@@ -29,6 +29,7 @@ struct tls_server_terms {
     struct tls_signer signer;
     bool asks_client_certificate; /* asked, never required: who has none is simply not trusted */
     struct span client_roots_pem; /* who may vouch for client names; empty: fingerprints only */
+    bool forbids_resumption;      /* no tickets: each session is a full handshake */
 };
 /* ERROR_IMPOSSIBLE with a text for the administrator when the certificate is of no use. */
 MUST_USE bool tls_server_new(const struct tls_server_terms *terms, struct tls_server **out,
