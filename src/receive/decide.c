@@ -117,8 +117,11 @@ static bool begin_delivery(struct acceptance *acceptance, struct decided *decide
     decided->rung = (uint32_t)step.rung;
     decided->state = DELIVERY_WAITING;
     decided->ends_at_ms = step.rung_ends_at_ms;
+    assert(step.kind != STEP_END && step.kind != STEP_RETRY); /* it has but begun */
     switch (step.kind) {
     case STEP_CLIMB:
+    case STEP_END:
+    case STEP_RETRY:
         break;
     case STEP_HOLD:
         decided->state = DELIVERY_HELD;
@@ -126,9 +129,6 @@ static bool begin_delivery(struct acceptance *acceptance, struct decided *decide
     case STEP_RETURN: /* the deliverer writes the report */
         decided->ends_at_ms = acceptance->now_ms + (int64_t)LADDER_LIFE_DAYS * DAY_MS;
         break;
-    case STEP_END:
-    case STEP_RETRY:
-        assert(!"a delivery's first step");
     }
     return decided->ladder.data && decided->destination.data && decided->address.data;
 }

@@ -37,6 +37,7 @@ static bool flush(struct session *session)
 }
 
 /* Puts printf's text and a CRLF behind what stands in `line` already. */
+PRINTF_LIKE(4, 0)
 static void finish_line(struct session *session, char line[static REPLY_SIZE], int begun,
                         const char *format, va_list arguments)
 {

@@ -390,6 +390,17 @@ static void expect_end(struct stream *client)
     assert_true(stream_is_over(client));
 }
 
+static void expect_no_more(struct stream *client)
+{
+    struct deadline until = deadline_in_ms(PATIENCE_MS);
+    struct span bytes = {"", 0};
+    struct error why;
+
+    while (stream_peek(client, until, &bytes, &why) && bytes.len > 0)
+        stream_consume(client, bytes.len);
+    assert_true(stream_is_over(client));
+}
+
 void play(struct stream *client, const char *script)
 {
     struct span rest = span_of(script), step;
@@ -419,6 +430,8 @@ void play(struct stream *client, const char *script)
             shutdown(stream_descriptor(client), SHUT_WR);
         else if (span_equal(step, SPAN_LITERAL("eof")))
             expect_end(client);
+        else if (span_equal(step, SPAN_LITERAL("gone")))
+            expect_no_more(client);
         else if (step.len > 0)
             fail_msg("no such step: %.*s", SPAN_ARGS(step));
     }

@@ -54,7 +54,8 @@ bool house_start_tls(struct stream *client, bool with_certificate);
  *     < TEXT     a whole reply comes, and its last line begins with TEXT
  *     tls        a handshake; `tls certificate` with ours
  *     shut       closes our sending side
- *     eof        the server has closed, and said no more */
+ *     eof        the server has closed, and said no more
+ *     gone       the server has closed, whatever it said */
 void play(struct stream *client, const char *script);
 /* The same on a connection of its own. */
 void play_at(enum door door, unsigned host, const char *script);

@@ -177,7 +177,7 @@ static const struct dialogue {
      1, 1, 0},
     {"submission over TLS from the start", DOOR_SUBMISSIONS, 9,
      "tls\n" HELLO OURS "> DATA\n< 354 \n> S: x\n> .\n< 250 2.0.0\n" BYE, 1, 0, 0},
-    {"plain speech on a TLS port ends at once", DOOR_SUBMISSIONS, 9, "> EHLO x\n", 0, 1, 0},
+    {"plain speech on a TLS port ends at once", DOOR_SUBMISSIONS, 9, "> EHLO x\ngone\n", 0, 1, 0},
     {"TLS on a plain port ends at once", DOOR_SUBMISSION, 9,
      "< 220 \n>> \\x16\\x03\\x01\\x02\\x00\\x01\\x00\n< 500 5.5.2\neof\n", 0, 1, 0},
     {"strangers do not submit", DOOR_STRANGE, 9,

@@ -85,7 +85,7 @@ static void a_text_without_line_ends_is_refused(void **state)
     (void)state;
     play(client, HELLO ENVELOPE "> DATA\n< 354 \n");
     send_many(client, "0123456789012345678901234567890123456789012345678901234567890123", 2000);
-    play(client, ">> \\r\\n.\\r\\n\n< 550 5.6.0\neof\n");
+    play(client, ">> \\r\\n.\\r\\n\n< 554 5.6.0\neof\n");
 }
 
 static void a_chunk_that_is_too_large_is_drained_and_answered_once(void **state)
