@@ -240,7 +240,7 @@ static const struct sentence {
     {EVENT_DELIVERY_DROPPED, tell_attempt, "given up"},
     {EVENT_DELIVERY_RELEASED, tell_act, "Released"},
     {EVENT_DELIVERY_RETRIED, tell_act, "An attempt now was asked for"},
-    {EVENT_DELIVERY_HELD_BY_HAND, tell_act, "Held by hand"},
+    {EVENT_DELIVERY_HELD_BY_HAND, tell_act, "Held"},
     {EVENT_DELIVERY_DELETED, tell_act, "Deleted"},
     {EVENT_TEXT_OPENED, tell_act, "Sealed texts were looked at"},
 };

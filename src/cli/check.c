@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-struct policy *cli_load_policy(const char *path, struct arena *arena)
+struct policy *cli_load_policy(const char *path, bool warns, struct arena *arena)
 {
     const struct policy_reader reader = policy_reader_of_disk(path);
     struct policy_complaints complaints = {0};
@@ -17,13 +17,15 @@ struct policy *cli_load_policy(const char *path, struct arena *arena)
     scoped_buffer told;
     struct error why;
 
+    buffer_init(&told, MIB(4));
     if (!file_read(path, POLICY_TEXT_MAX, arena, &text, &why)) {
         cli_fail("%s", why.text);
         return NULL;
     }
     policy = policy_load(span_of(path), text, &reader, clock_wall_ms(&clock_of_system), arena,
                          &complaints);
-    buffer_init(&told, MIB(4));
+    if (policy && !warns)
+        return policy;
     policy_complaints_print(&complaints, span_of(path), &told);
     fflush(stdout);
     if (!descriptor_write_all(STDERR_FILENO, buffer_span(&told), &why))
@@ -41,7 +43,7 @@ bool cli_state(const struct cli *cli, char out[STATE_PATH_MAX])
     if (cli->state) {
         state = span_of(cli->state);
     } else if (cli->policy_path) {
-        policy = arena ? cli_load_policy(cli->policy_path, arena) : NULL;
+        policy = arena ? cli_load_policy(cli->policy_path, false, arena) : NULL;
         if (!policy)
             return false;
         state = policy_settings(policy)->state_directory;
@@ -59,14 +61,14 @@ int check_command(const struct cli *cli)
     scoped_buffer printed;
     struct error why;
 
+    buffer_init(&printed, MIB(64));
     if (!path || cli->count > 1)
         return cli_fail("which file? letterlock check FILE");
     if (!arena)
         return cli_fail("no memory");
-    policy = cli_load_policy(path, arena);
+    policy = cli_load_policy(path, true, arena);
     if (!policy)
         return cli_fail("%s cannot be used", path);
-    buffer_init(&printed, MIB(64));
     buffer_append_format(&printed, "# %s, as it was understood:\n", path);
     policy_print(policy, &printed);
     if (printed.failed)

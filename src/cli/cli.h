@@ -37,10 +37,14 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The value of `--name VALUE` at *at, which then stands on VALUE; NULL: something else stands
  * there. An option without its value ends the program with a sentence. */
 const char *cli_option(const struct cli *cli, int *at, const char *name);
-/* Loads the policy from disk, telling all complaints on standard error. NULL: it has errors. */
-struct policy *cli_load_policy(const char *path, struct arena *arena);
+/* Loads the policy from disk, telling errors on standard error, and warnings if `warns`. NULL: it
+ * has errors. */
+struct policy *cli_load_policy(const char *path, bool warns, struct arena *arena);
 /* STATE: --state, the policy's, $LETTERLOCK_STATE, or /var/lib/letterlock. */
 bool cli_state(const struct cli *cli, char out[STATE_PATH_MAX]);
+/* Takes the lock that a gateway over this state holds while it runs. False: one runs, or none ever
+ * has; *lock is -1. */
+bool cli_lock_state(const char *state, int *lock);
 
 /* Asks the gateway, and writes its answer to `out` as it comes. False: nobody answers there, or the
  * request was refused; *why says so. */

@@ -207,17 +207,17 @@ int decide_command(const struct cli *cli)
     scoped_buffer out;
     struct error why;
 
+    buffer_init(&out, OUTPUT_MAX);
     if (!read_arguments(cli, &arguments))
         return cli_fail("which? letterlock decide FILE MESSAGE [--from A] [--to A]… [--through T]");
     if (!arena)
         return cli_fail("no memory");
-    policy = cli_load_policy(arguments.policy_path, arena);
+    policy = cli_load_policy(arguments.policy_path, false, arena);
     if (!policy)
         return cli_fail("%s cannot be used", arguments.policy_path);
     if (!letter_read(arguments.message_path, arguments.from, arguments.to, arguments.to_count,
                      arena, &letter, &why))
         return cli_fail("%s: %s", arguments.message_path, why.text);
-    buffer_init(&out, OUTPUT_MAX);
     decide_all(policy, &letter, arguments.through, arena, &out);
     if (out.failed)
         return cli_fail("no memory");

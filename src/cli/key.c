@@ -52,14 +52,16 @@ int key_new_command(const struct cli *cli)
     return EXIT_SUCCESS;
 }
 
-/* The gateway holds this lock while it runs; so do we. */
-static bool lock_state(const char *state, int *lock)
+bool cli_lock_state(const char *state, int *lock)
 {
     char path[PATH_SIZE];
 
     snprintf(path, sizeof path, "%s/run/lock", state);
     *lock = open(path, O_RDWR | O_CLOEXEC);
-    return *lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB) == 0;
+    if (*lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    descriptor_close(lock);
+    return false;
 }
 
 /* keeper_file_rotate() replaces the file: it must stay the keeper's own. */
@@ -95,7 +97,7 @@ static int rotate_under(const struct cli *cli, const char *policy_path, const ch
     buffer_init_secret(&new_key, MASTER_MAX);
     if (!cli_state(&own, state))
         return cli_fail("the state directory cannot be found");
-    if (!lock_state(state, &lock))
+    if (!cli_lock_state(state, &lock))
         return cli_fail("the gateway over %s runs, or has never run: stop it first", state);
     if (!master_key_read(settings, policy_path, &old.kind, &old_key, &why) ||
         !master_key_read_file(new_path, &new_key, &why))
@@ -132,7 +134,7 @@ int key_rotate_command(const struct cli *cli)
         return cli_fail("letterlock key rotate FILE --new-master PATH");
     if (!arena)
         return cli_fail("no memory");
-    policy = cli_load_policy(policy_path, arena);
+    policy = cli_load_policy(policy_path, false, arena);
     if (!policy)
         return cli_fail("%s cannot be used", policy_path);
     return rotate_under(cli, policy_path, new_path, policy);

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "cli.h"
 
+#include "base/descriptor.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
@@ -141,12 +143,15 @@ int reload_command(const struct cli *cli)
 
 int stop_command(const struct cli *cli)
 {
+    char state[STATE_PATH_MAX];
     pid_t process;
 
-    if (!signal_gateway(cli, SIGTERM, &process))
+    if (!cli_state(cli, state) || !signal_gateway(cli, SIGTERM, &process))
         return EXIT_FAILURE;
     for (int waited = 0; waited < STOP_WAIT_S * 10; waited++) {
-        if (kill(process, 0) != 0 && errno == ESRCH) {
+        scoped_descriptor lock = -1;
+
+        if (cli_lock_state(state, &lock)) {
             puts("The gateway has ended.");
             return EXIT_SUCCESS;
         }

@@ -20,15 +20,16 @@ static const struct {
     [CONTROL_RELEASE] = {control_release},       [CONTROL_RETRY] = {control_retry},
     [CONTROL_DELETE] = {control_delete},         [CONTROL_DECIDE] = {control_decide},
     [CONTROL_CHECKPOINT] = {control_checkpoint}, [CONTROL_ANCHOR] = {control_anchor},
+    [CONTROL_DELIVERIES] = {control_deliveries},
 };
 
 static void send_frame(struct answer *answer, enum control_frame kind, struct span text)
 {
     scoped_buffer frame;
 
+    buffer_init_secret(&frame, CONTROL_FRAME_MAX + 16);
     if (answer->is_broken)
         return;
-    buffer_init_secret(&frame, CONTROL_FRAME_MAX + 16);
     control_frame_print(kind, text, &frame);
     answer->is_broken =
         frame.failed || !control_write(answer->fd, buffer_span(&frame), CONTROL_REPLY_MS);

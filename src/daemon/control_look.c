@@ -51,7 +51,8 @@ static void say_roles(struct answer *answer)
             say_duration(answer, answer->now_ms - board->roles[role].started_at_ms);
         }
         if (board->roles[role].restarts > 0)
-            answer_say(answer, ", started again %" PRIu32 " times", board->roles[role].restarts);
+            answer_say(answer, ", started again %" PRIu32 " time%s", board->roles[role].restarts,
+                       board->roles[role].restarts == 1 ? "" : "s");
         if (signal_name)
             answer_say(answer, ", last killed by %s", signal_name);
         answer_say(answer, "\n");
@@ -261,8 +262,8 @@ static bool wrapped_keys_of(const struct store_message *message, struct wrapped_
     return true;
 }
 
-static bool open_text(void *self, const struct store_message *message, const char *what,
-                      struct span sealed, struct buffer *out)
+bool control_open_text(void *self, const struct store_message *message, const char *what,
+                       struct span sealed, struct buffer *out)
 {
     struct answer *answer = self;
     struct wrapped_keys keys;
@@ -278,7 +279,7 @@ bool control_trace(struct answer *answer, struct error *why)
     struct control *control = answer->control;
     struct id id = answer->request->message;
     const struct event_field fields[] = {EVENT_NUMBER(FIELD_UID, answer->uid)};
-    const struct trace_opener opener = {.open = open_text, .self = answer};
+    const struct trace_opener opener = {.open = control_open_text, .self = answer};
     struct store_message message;
     struct store_delivery *deliveries;
     struct store_journal_row *rows;
@@ -286,6 +287,7 @@ bool control_trace(struct answer *answer, struct error *why)
     scoped_buffer story;
     bool found;
 
+    buffer_init_secret(&story, TRACE_MAX);
     if (!store_find_message(control->common.store, id, answer->arena, &found, &message, &deliveries,
                             &delivery_count, why))
         return false;
@@ -295,7 +297,6 @@ bool control_trace(struct answer *answer, struct error *why)
     if (!control_journal(control, EVENT_TEXT_OPENED, id, 0, message.organisation, fields, 1, why) ||
         !store_find_journal(control->common.store, id, answer->arena, &rows, &row_count, why))
         return false;
-    buffer_init_secret(&story, TRACE_MAX);
     if (!trace_write(&message, deliveries, delivery_count, rows, row_count, &opener, answer->now_ms,
                      &story, why))
         return false;
@@ -336,9 +337,9 @@ bool control_anchor(struct answer *answer, struct error *why)
     struct checkpoint last;
     scoped_buffer bytes;
 
+    buffer_init(&bytes, CHECKPOINT_BYTES_MAX);
     if (!keeper_last_checkpoint(answer->control->common.keeper, &last, key, why))
         return false;
-    buffer_init(&bytes, CHECKPOINT_BYTES_MAX);
     checkpoint_print(&last, &bytes);
     hex_print(key, sizeof key, text);
     answer_say(answer, "%s\n", text);

@@ -14,6 +14,7 @@ enum {
     RESTART_FIRST_MS = 100,      /* after a role's death; doubled each time … */
     RESTART_LONGEST_MS = 30000,  /* … up to here */
     RESTART_FORGIVEN_MS = 60000, /* a role that lived so long begins anew */
+    KEYS_LOOK_MS = 20,           /* at a first start, until the keeper has made its keys */
     STOP_GRACE_MS = 10000,       /* for what a role has in hand */
     STOP_KILL_MS = 3000,         /* more, before a role that does not end is killed */
     CONTROL_THREADS = 4,         /* administrators at once */
@@ -23,5 +24,7 @@ enum {
     CONTROL_LIST_PAGE = 200,  /* deliveries read from the store at once */
     CONTROL_LIST_MAX = 10000, /* deliveries that one `queue list` shows */
     CONTROL_DESTINATIONS_MAX = 1000,
+    CONTROL_LATEST_DEFAULT = 20, /* messages that `deliveries` tells of */
+    CONTROL_LATEST_MAX = 1000,
     FALLBACK_ID = 61000, /* numeric users where the names do not exist; group too */
 };

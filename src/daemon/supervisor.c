@@ -322,6 +322,31 @@ static void stop_all(struct supervisor *s)
     }
 }
 
+/* A gateway's first start: the keys are made before anything can be sealed or written, so that a
+ * store without keys is never a beginning, always a loss. */
+static void await_keys(struct supervisor *s)
+{
+    char path[STATE_PATH_MAX + 16];
+
+    snprintf(path, sizeof path, "%s/keeper/keys", s->state_directory);
+    while (s->may_create_keys && s->exit_status == NO_EXIT_YET && !s->is_stopping) {
+        struct pollfd wait = {.fd = s->signals, .events = POLLIN};
+        struct signalfd_siginfo info;
+
+        if (access(path, F_OK) == 0) {
+            s->may_create_keys = false;
+            return;
+        }
+        (void)poll(&wait, 1, KEYS_LOOK_MS);
+        while (read(s->signals, &info, sizeof info) == (ssize_t)sizeof info)
+            if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+                s->exit_status = EXIT_SUCCESS;
+        bury_the_dead(s);
+        if (s->children[ROLE_KEEPER].pid == 0 && s->exit_status == NO_EXIT_YET)
+            s->exit_status = EXIT_FAILURE;
+    }
+}
+
 /* ---- reloading ---- */
 
 static void tell_all(struct supervisor *s, const struct link_message *message, int descriptor)
@@ -507,7 +532,10 @@ int supervise(const char *policy_path, enum log_level least)
         say(why.text, "");
         return EXIT_FAILURE;
     }
-    for (enum role role = 0; role < ROLE_COUNT; role++)
+    start_or_put_off(s, ROLE_KEEPER);
+    await_keys(s);
+    for (enum role role = ROLE_KEEPER + 1; s->exit_status == NO_EXIT_YET && role < ROLE_COUNT;
+         role++)
         start_or_put_off(s, role);
     log_fact(LOG_LEVEL_INFO, "the gateway is started", {"state", span_of(s->state_directory)});
     live(s);
