@@ -47,12 +47,38 @@ struct handover {
     uint64_t tail, lease;
 };
 
-/* ---- life ---- */
+/* ---- bytes in the ring ---- */
 
-bool handover_create(int *fd, struct error *why)
+static void copy_in(struct handover *handover, uint64_t at, struct span bytes)
 {
-    return shared_memory_create("letterlock-handover", MEMORY_BYTES, fd, why);
+    size_t place = at & (HANDOVER_BYTES - 1), until_end = HANDOVER_BYTES - place;
+    struct span first = span_until(bytes, until_end), rest = span_from(bytes, first.len);
+
+    if (bytes.len == 0)
+        return;
+    memcpy(handover->ring + place, first.data, first.len);
+    memcpy(handover->ring, rest.data, rest.len);
 }
+
+static void copy_out(struct handover *handover, uint64_t at, char *out, size_t len)
+{
+    size_t place = at & (HANDOVER_BYTES - 1), until_end = HANDOVER_BYTES - place;
+    size_t first = len < until_end ? len : until_end;
+
+    memcpy(out, handover->ring + place, first);
+    memcpy(out + first, handover->ring, len - first);
+}
+
+static void wipe(struct handover *handover, uint64_t at, size_t len)
+{
+    size_t place = at & (HANDOVER_BYTES - 1), until_end = HANDOVER_BYTES - place;
+    size_t first = len < until_end ? len : until_end;
+
+    secret_wipe(handover->ring + place, first);
+    secret_wipe(handover->ring, len - first);
+}
+
+/* ---- life ---- */
 
 /* Best effort: the limit on locked memory may be low, and then swap must be encrypted. */
 static void keep_from_swap(struct handover *handover)
@@ -60,16 +86,27 @@ static void keep_from_swap(struct handover *handover)
     mlock2(handover->page, MEMORY_BYTES, MLOCK_ONFAULT);
 }
 
-/* Passes over all that lies in the ring. Its pages go back to the kernel, which costs less than
- * wiping pages that were never used; locked ones cannot. */
+bool handover_create(int *fd, struct error *why)
+{
+    return shared_memory_create("letterlock-handover", MEMORY_BYTES, fd, why);
+}
+
+/* Wipes and passes over all that lies in the ring. Where a head makes no sense, all of its pages go
+ * back to the kernel; locked ones cannot. */
 static void empty(struct handover *handover)
 {
-    handover->tail = atomic_load(&handover->page->head);
-    munlock(handover->page, MEMORY_BYTES);
-    if (madvise(handover->ring, HANDOVER_BYTES, MADV_REMOVE) < 0)
-        secret_wipe(handover->ring, HANDOVER_BYTES);
-    keep_from_swap(handover);
-    atomic_store(&handover->page->tail, handover->tail);
+    uint64_t head = atomic_load(&handover->page->head);
+
+    if (head - handover->tail <= HANDOVER_BYTES) {
+        wipe(handover, handover->tail, (size_t)(head - handover->tail));
+    } else {
+        munlock(handover->page, MEMORY_BYTES);
+        if (madvise(handover->ring, HANDOVER_BYTES, MADV_REMOVE) < 0)
+            secret_wipe(handover->ring, HANDOVER_BYTES);
+        keep_from_swap(handover);
+    }
+    handover->tail = head;
+    atomic_store(&handover->page->tail, head);
 }
 
 static void begin_as_consumer(struct handover *handover)
@@ -85,14 +122,18 @@ static void begin_as_consumer(struct handover *handover)
     /* In this order: what a producer publishes under the old lease after the emptying, it drops, or
      * we do. */
     atomic_store(&handover->page->lease, handover->lease);
+    handover->tail = atomic_load(&handover->page->tail);
     empty(handover);
 }
 
 static void begin_as_producer(struct handover *handover)
 {
     /* A predecessor that was killed while he published has not moved the head: his half entry lies
-     * beyond it and is written over. */
+     * beyond it. */
     handover->head = atomic_load(&handover->page->head);
+    uint64_t used = handover->head - atomic_load(&handover->page->tail);
+    if (used <= HANDOVER_BYTES - ENTRY_BYTES_MAX - LENGTH_BYTES)
+        wipe(handover, handover->head, ENTRY_BYTES_MAX + LENGTH_BYTES);
     pthread_mutex_init(&handover->lock, NULL);
     buffer_init_secret(&handover->scratch, HANDOVER_ENVELOPE_MAX);
 }
@@ -136,35 +177,6 @@ void handover_free(struct handover *handover)
 uint64_t handover_lease(const struct handover *handover)
 {
     return atomic_load(&handover->page->lease);
-}
-
-/* ---- bytes in the ring ---- */
-
-static void copy_in(struct handover *handover, uint64_t at, struct span bytes)
-{
-    size_t place = at & (HANDOVER_BYTES - 1), until_end = HANDOVER_BYTES - place;
-    struct span first = span_until(bytes, until_end), rest = span_from(bytes, first.len);
-
-    memcpy(handover->ring + place, first.data, first.len);
-    memcpy(handover->ring, rest.data, rest.len);
-}
-
-static void copy_out(struct handover *handover, uint64_t at, char *out, size_t len)
-{
-    size_t place = at & (HANDOVER_BYTES - 1), until_end = HANDOVER_BYTES - place;
-    size_t first = len < until_end ? len : until_end;
-
-    memcpy(out, handover->ring + place, first);
-    memcpy(out + first, handover->ring, len - first);
-}
-
-static void wipe(struct handover *handover, uint64_t at, size_t len)
-{
-    size_t place = at & (HANDOVER_BYTES - 1), until_end = HANDOVER_BYTES - place;
-    size_t first = len < until_end ? len : until_end;
-
-    secret_wipe(handover->ring + place, first);
-    secret_wipe(handover->ring, len - first);
 }
 
 /* ---- the producer ---- */

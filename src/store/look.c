@@ -227,6 +227,36 @@ bool store_list_queue(struct store *store, struct span destination, struct id af
     return true;
 }
 
+bool store_list_latest(struct store *store, size_t limit, struct arena *arena, struct id **out,
+                       size_t *count, struct error *why)
+{
+    struct growing rows = {.arena = arena, .size = sizeof **out};
+    struct connection *connection;
+    struct id beyond_all;
+    bool is_fitting = true;
+    struct query query;
+
+    memset(beyond_all.bytes, 0xff, sizeof beyond_all.bytes);
+    if (!store_reader_take(store, &connection, why))
+        return false;
+    query_begin(&query, connection, SQL_LIST_LATEST);
+    query_bytes(&query, span_make(beyond_all.bytes, sizeof beyond_all.bytes));
+    query_int(&query, limit > INT32_MAX ? INT32_MAX : (int64_t)limit);
+    while (is_fitting && query_row(&query)) {
+        struct id *id = next_row(&rows);
+        is_fitting = id != NULL;
+        if (id)
+            query_get_exactly(&query, 0, id->bytes, sizeof id->bytes);
+    }
+    bool is_done = end_copying(&query, is_fitting, why);
+    store_reader_give(store, connection);
+    if (!is_done)
+        return false;
+    *out = rows.rows;
+    *count = rows.count;
+    return true;
+}
+
 static bool read_destination(struct query *query, struct growing *rows)
 {
     struct store_destination *destination = next_row(rows);

@@ -101,6 +101,7 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
         {QUEUE_ROWS " INDEXED BY delivery_open" WITH_MESSAGE WITH_DESTINATION
                     " WHERE d.destination = ?4 AND d.state < 2 AND "
                     "(d.message, d.number) > (?1, ?2) ORDER BY d.message, d.number LIMIT ?3"},
+    [SQL_LIST_LATEST] = {"SELECT id FROM message WHERE id < ?1 ORDER BY id DESC LIMIT ?2"},
 
     [SQL_DUE_DESTINATIONS] = {"SELECT id, name FROM destination INDEXED BY destination_due "
                               "WHERE waiting + held > 0 AND next_due <= ?1 ORDER BY next_due"},

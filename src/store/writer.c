@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "writer.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "change.h"
 #include "fair_lock.h"
@@ -251,8 +252,14 @@ static void shorten_log(struct writer *writer, size_t pages)
 
     if (!database || writer->log_pages < pages || writer->log_pages < writer->log_limit)
         return;
-    /* A failure is no loss: the log still has it all, and the next time is soon. */
-    sqlite3_wal_checkpoint_v2(database, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int outcome = sqlite3_wal_checkpoint_v2(database, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    /* A failure is no loss, for the log still has it all; but it must not grow unseen. Busy is
+     * whoever does the same just now. */
+    if (outcome != SQLITE_OK && (outcome & 0xff) != SQLITE_BUSY) {
+        struct error why;
+        connection_error(&why, outcome, "copying the log into the database");
+        log_error(LOG_LEVEL_ALARM, "the store cannot shorten its log", &why);
+    }
     writer->log_limit = writer->log_pages + STORE_WAL_PAGES; /* should a reader keep it long */
 }
 

@@ -105,6 +105,32 @@ static void destinations_are_listed_the_fullest_first(void **state)
     assert_int_equal(count, 1);
 }
 
+/* More names than the writer remembers, and more than its tables hold at first. */
+static void many_destinations_are_told_apart(void **state)
+{
+    enum { MANY = STORE_NAMES_MAX + 400, AT_ONCE = 300 };
+    static struct draft drafts[AT_ONCE];
+    static struct store_change changes[AT_ONCE];
+    static char names[AT_ONCE][32];
+    struct lab *lab = *state;
+    struct store_queued *queued;
+
+    for (size_t done = 0; done < MANY; done += AT_ONCE) {
+        for (size_t i = 0; i < AT_ONCE; i++) {
+            snprintf(names[i], sizeof names[i], "d%zu.example", done + i);
+            draft_make(lab, &drafts[i], names[i]);
+            draft_add_delivery(&drafts[i], "all.example");
+            changes[i] = drafts[i].change;
+            changes[i].accept.deliveries = drafts[i].deliveries;
+        }
+        lab_commit(lab, changes, AT_ONCE);
+        assert_int_equal(list(lab, names[AT_ONCE / 2], (struct id){0}, 0, 9, &queued), 1);
+        assert_true(id_equal(queued->message.id, draft_id(&drafts[AT_ONCE / 2])));
+    }
+    assert_int_equal(list(lab, "d7.example", (struct id){0}, 0, 9, &queued), 1);
+    assert_int_equal(lab_counts(lab).waiting, 2 * lab_counts(lab).messages);
+}
+
 static void what_does_not_fit_into_the_arena_is_said(void **state)
 {
     struct lab *lab = *state;
@@ -199,6 +225,7 @@ int main(void)
         ROW(the_queue_is_listed_page_by_page_in_order),
         ROW(the_queue_of_one_destination_is_its_own),
         ROW(destinations_are_listed_the_fullest_first),
+        ROW(many_destinations_are_told_apart),
         ROW(what_does_not_fit_into_the_arena_is_said),
         ROW(the_counters_are_what_a_recount_gives),
     };

@@ -226,6 +226,9 @@ struct store_queued {
 MUST_USE bool store_list_queue(struct store *store, struct span destination, struct id after,
                                uint32_t after_delivery, size_t limit, struct arena *arena,
                                struct store_queued **out, size_t *count, struct error *why);
+/* The newest messages of all, newest first. */
+MUST_USE bool store_list_latest(struct store *store, size_t limit, struct arena *arena,
+                                struct id **out, size_t *count, struct error *why);
 struct store_destination {
     struct span name;
     uint64_t waiting, held;
