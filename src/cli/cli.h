@@ -23,6 +23,7 @@ int check_command(const struct cli *cli);
 int decide_command(const struct cli *cli);
 int queue_command(const struct cli *cli);
 int trace_command(const struct cli *cli);
+int deliveries_command(const struct cli *cli);
 int status_command(const struct cli *cli);
 int reload_command(const struct cli *cli);
 int stop_command(const struct cli *cli);

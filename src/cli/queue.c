@@ -95,6 +95,28 @@ int trace_command(const struct cli *cli)
     return gateway_print(cli, &request);
 }
 
+int deliveries_command(const struct cli *cli)
+{
+    struct control_request request = {.op = CONTROL_DELIVERIES};
+    const char *last = "", *format = "";
+    char text[64];
+
+    for (int at = 0; at < cli->count; at++) {
+        const char *value = cli_option(cli, &at, "--last");
+
+        if (value)
+            last = value;
+        else if (strcmp(cli->arguments[at], "--json") == 0)
+            format = " json";
+        else
+            return cli_fail("what is \"%s\"? letterlock deliveries [--last N] [--json]",
+                            cli->arguments[at]);
+    }
+    snprintf(text, sizeof text, "%.20s%s", last, format);
+    request.text = span_of(text);
+    return gateway_print(cli, &request);
+}
+
 int status_command(const struct cli *cli)
 {
     return gateway_print(cli, &(struct control_request){.op = CONTROL_STATUS});

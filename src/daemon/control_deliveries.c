@@ -19,9 +19,9 @@ struct told {
 };
 
 static const char *const state_names[DELIVERY_STATE_COUNT] = {
-    [DELIVERY_WAITING] = "waiting",   [DELIVERY_HELD] = "held",
+    [DELIVERY_WAITING] = "waiting",     [DELIVERY_HELD] = "held",
     [DELIVERY_DELIVERED] = "delivered", [DELIVERY_RETURNED] = "returned",
-    [DELIVERY_DELETED] = "deleted",   [DELIVERY_DROPPED] = "dropped",
+    [DELIVERY_DELETED] = "deleted",     [DELIVERY_DROPPED] = "dropped",
 };
 
 static struct span text_of(const struct event_field *fields, size_t count, enum event_field_id id)
@@ -83,23 +83,25 @@ static bool tell(struct answer *answer, const struct store_message *message,
 {
     const struct store_journal_row *row = leaf_of(rows, row_count, delivery->number);
     struct event_field *fields = NULL;
-    scoped_buffer recipient;
+    scoped_buffer recipient, shown;
     struct error ignored;
     size_t count = 0;
 
     if (row && !event_parse(row->leaf.detail, arena, &fields, &count, &ignored))
         count = 0;
-    buffer_init(&recipient, CELL_MAX);
+    buffer_init_secret(&recipient, CELL_MAX);
+    buffer_init_secret(&shown, (size_t)CELL_MAX * 4);
     if (!control_open_text(answer, message, TEXT_RECIPIENT, delivery->recipient, &recipient)) {
         buffer_clear(&recipient);
         buffer_append(&recipient, SPAN_LITERAL("(sealed)"));
     }
+    words_safe(&shown, buffer_span(&recipient), true);
     *told = (struct told){
         .message = message->id,
         .number = delivery->number,
         .attempts = delivery->attempts,
         .state = delivery->state,
-        .recipient = arena_copy(arena, buffer_span(&recipient)),
+        .recipient = arena_copy(arena, buffer_span(&shown)),
         .rule = delivery->rule,
         .way = text_of(fields, count, FIELD_WAY),
         .host = text_of(fields, count, FIELD_HOST),
@@ -108,11 +110,10 @@ static bool tell(struct answer *answer, const struct store_message *message,
         .mechanism = text_of(fields, count, FIELD_MECHANISM),
         .status = text_of(fields, count, FIELD_STATUS),
     };
-    told->what =
-        what_happened(answer, delivery, told->mechanism,
-                      delivery->last_reason.len > 0 ? delivery->last_reason
-                                                    : text_of(fields, count, FIELD_REASON),
-                      arena);
+    told->what = what_happened(answer, delivery, told->mechanism,
+                               delivery->last_reason.len > 0 ? delivery->last_reason
+                                                             : text_of(fields, count, FIELD_REASON),
+                               arena);
     return told->recipient.data && told->what.data;
 }
 
@@ -139,10 +140,10 @@ static void say_json(struct answer *answer, const struct told *told, bool is_fir
 
     buffer_init_secret(&text, (size_t)COLUMNS * CELL_MAX * 6);
     id_print(told->message, id);
-    buffer_append_format(&text, "%s{\"message\":\"%s\",\"delivery\":%" PRIu32
-                                ",\"attempts\":%" PRIu32 ",\"state\":\"%s\"",
-                         is_first ? "" : ",\n", id, told->number, told->attempts,
-                         state_names[told->state]);
+    buffer_append_format(
+        &text,
+        "%s{\"message\":\"%s\",\"delivery\":%" PRIu32 ",\"attempts\":%" PRIu32 ",\"state\":\"%s\"",
+        is_first ? "" : ",\n", id, told->number, told->attempts, state_names[told->state]);
     put_json_text(&text, "recipient", told->recipient);
     put_json_text(&text, "rule", told->rule);
     put_json_text(&text, "way", told->way);
@@ -160,7 +161,8 @@ static void say_json(struct answer *answer, const struct told *told, bool is_fir
 
 static void put_cell(struct buffer *line, struct span text, int width)
 {
-    buffer_append_format(line, "%-*.*s  ", width, SPAN_ARGS(text.len > 0 ? text : SPAN_LITERAL("-")));
+    buffer_append_format(line, "%-*.*s  ", width,
+                         SPAN_ARGS(text.len > 0 ? text : SPAN_LITERAL("-")));
 }
 
 static void say_line(struct answer *answer, const struct told *told)
