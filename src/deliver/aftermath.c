@@ -338,11 +338,29 @@ static void return_it(struct aftermath *a, struct delivery *delivery, const stru
         snprintf(verdict.reason + len, sizeof verdict.reason - len, "; no report: %s",
                  letter->is_report          ? "it is one"
                  : !letter->is_sender_known ? "the sender is not known to us"
-                 : !letter->has_sender      ? "the record does not open"
+                 : !delivery->is_checked    ? "the record does not open"
                                             : "the message has the null sender");
-    if (!report && (letter->is_report || (letter->is_sender_known && !letter->has_sender)))
+    if (!report && (letter->is_report || (letter->is_sender_known && !delivery->is_checked)))
         log_plain(LOG_LEVEL_ALARM, "a failed delivery is told to nobody");
     enter(a, delivery, &turn);
+}
+
+/* Whom a record names that does not open is not known: no report may say it. */
+static void return_untold(struct aftermath *a)
+{
+    size_t told = 0;
+
+    for (size_t i = 0; i < a->returning_count; i++) {
+        struct delivery *delivery = a->returning[i];
+
+        if (delivery->is_checked) {
+            a->returning[told++] = delivery;
+            continue;
+        }
+        delivery->is_returning = false;
+        return_it(a, delivery, NULL);
+    }
+    a->returning_count = told;
 }
 
 /* Failure and report are recorded together or not at all. */
@@ -352,7 +370,8 @@ static void return_all(struct aftermath *a)
     struct error why;
     bool is_due = report_is_due(a->job->letter), is_made = false;
 
-    if (is_due && renew_recording(a))
+    return_untold(a);
+    if (is_due && a->returning_count > 0 && renew_recording(a))
         is_made = report_add(a->job, a->returning, a->returning_count, a->recording, &report, &why);
     for (size_t i = 0; i < a->returning_count; i++) {
         struct delivery *delivery = a->returning[i];
@@ -363,7 +382,7 @@ static void return_all(struct aftermath *a)
         else
             aftermath_put_back(a, delivery, OWN_FAULT_MS);
     }
-    if (is_due && !is_made)
+    if (is_due && a->returning_count > 0 && !is_made)
         log_plain(LOG_LEVEL_WARNING, "a report cannot be made now; its deliveries wait");
     a->returning_count = 0;
 }

@@ -12,23 +12,19 @@ static bool is_settled(const struct delivery *delivery)
     return delivery->is_over || delivery->is_returning;
 }
 
-/* First rungs that send nothing: the keeper opens no keys for them. */
-static bool sends_nothing(const struct delivery *delivery)
-{
-    return delivery->ladder.count > 0 && (delivery->ladder.rungs[0].way == WAY_HOLD ||
-                                          delivery->ladder.rungs[0].way == WAY_RETURN);
-}
-
-/* Those whose records do not open: temporary ones come again, the others are held. */
+/* Those whose records do not open: temporary ones come again, the others are held; but a hold ends,
+ * though nobody can be told. */
 static void set_aside_refused(struct aftermath *aftermath, struct job *job)
 {
     for (size_t i = 0; i < job->count; i++) {
         struct delivery *delivery = &job->deliveries[i];
 
-        if (!delivery->is_refused || is_settled(delivery) || sends_nothing(delivery))
+        if (!delivery->is_refused || is_settled(delivery))
             continue;
         if (delivery->verdict.outcome == OUTCOME_TEMPORARY)
             aftermath_put_back(aftermath, delivery, OWN_FAULT_MS);
+        else if (delivery->state == DELIVERY_HELD)
+            aftermath_expire(aftermath, delivery);
         else
             aftermath_follow(aftermath, delivery);
     }
@@ -131,7 +127,7 @@ static void follow_group(struct aftermath *aftermath, const struct try *t)
 static bool needs_body(const struct job *job)
 {
     for (size_t i = 0; i < job->count; i++)
-        if (!is_settled(&job->deliveries[i]) && !sends_nothing(&job->deliveries[i]))
+        if (!is_settled(&job->deliveries[i]) && job_needs_content(job, &job->deliveries[i]))
             return true;
     return false;
 }
@@ -145,7 +141,7 @@ static void open_body_for(struct aftermath *aftermath, struct job *job)
     for (size_t i = 0; i < job->count; i++) {
         struct delivery *delivery = &job->deliveries[i];
 
-        if (is_settled(delivery) || sends_nothing(delivery))
+        if (is_settled(delivery) || !job_needs_content(job, delivery))
             continue;
         delivery->verdict = verdict;
         if (verdict.outcome == OUTCOME_TEMPORARY)

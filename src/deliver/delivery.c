@@ -65,7 +65,7 @@ static struct span seal_reply(const struct job *job, const struct verdict *verdi
     scoped_buffer sealed;
 
     buffer_init(&sealed, PEER_REPLY_KEPT_MAX + SEAL_TEXT_OVERHEAD);
-    if (!verdict->reply.data || verdict->reply.len == 0 || !job->letter->has_keys)
+    if (!verdict->reply.data || verdict->reply.len == 0 || !job->letter->has_record_key)
         return (struct span){0};
     if (!text_seal(&job->letter->keys.record, job->letter->id, TEXT_PEER_REPLY, verdict->reply,
                    job->letter->deliver->terms.entropy, &sealed))

@@ -112,7 +112,7 @@ void intake_fresh(struct letter *letter, const struct fresh_message *fresh)
     letter->is_sender_known = fresh->is_sender_known;
     memcpy(letter->keys.content.bytes, fresh->keys, KEY_BYTES);
     memcpy(letter->keys.record.bytes, fresh->keys + KEY_BYTES, KEY_BYTES);
-    letter->has_keys = letter->has_sender = true;
+    letter->has_content_key = letter->has_record_key = letter->has_sender = true;
     letter->sender = fresh->sender;
     letter->body = fresh->body;
     letter->has_8bit = fresh->has_8bit;

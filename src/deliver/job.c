@@ -34,7 +34,7 @@ static void wipe(struct letter *letter)
     letter->secrets = NULL;
     buffer_clear(&letter->content);
     letter->body = letter->sender = (struct span){0};
-    letter->has_keys = letter->has_sender = false;
+    letter->has_content_key = letter->has_record_key = letter->has_sender = false;
     secret_wipe(&letter->keys, sizeof letter->keys);
 }
 
@@ -139,9 +139,31 @@ static bool refuse(struct delivery *delivery, const struct error *why, const cha
     return false;
 }
 
-/* The keeper checks the tag of the delivery that it opens the keys for. */
-static bool open_keys(struct letter *letter, struct delivery *delivery)
+bool job_needs_content(const struct job *job, const struct delivery *delivery)
 {
+    enum way first;
+
+    if (job->kind == JOB_EXPIRED || delivery->ladder.count == 0)
+        return false;
+    first = delivery->ladder.rungs[0].way;
+    return first != WAY_HOLD && first != WAY_RETURN;
+}
+
+/* What others may read already is not written again. */
+static void keep_keys(struct letter *letter, const struct message_keys *keys, bool has_content)
+{
+    if (!letter->has_record_key)
+        letter->keys.record = keys->record;
+    if (has_content)
+        letter->keys.content = keys->content;
+    letter->has_record_key = true;
+    letter->has_content_key = has_content;
+}
+
+/* The keeper checks the tag of the delivery that it opens the keys for. */
+static bool open_keys(struct letter *letter, struct delivery *delivery, bool needs_content)
+{
+    struct keeper *keeper = letter->deliver->terms.keeper;
     struct keeper_delivery asked = {
         .wrapped = letter->wrapped,
         .binding = {.message = letter->id,
@@ -149,14 +171,20 @@ static bool open_keys(struct letter *letter, struct delivery *delivery)
                     .organisation = letter->organisation,
                     .ladder = delivery->ladder_text},
         .sealed_recipient = delivery->sealed_recipient,
+        .is_held = delivery->state == DELIVERY_HELD,
     };
+    struct message_keys keys;
     struct error why;
+    bool is_open;
 
     memcpy(asked.binding.policy_digest, delivery->policy_digest, POLICY_DIGEST_SIZE);
     memcpy(asked.tag, delivery->tag, BINDING_TAG_BYTES);
-    if (!keeper_unwrap(letter->deliver->terms.keeper, &asked, &letter->keys, &why))
+    is_open = needs_content ? keeper_unwrap(keeper, &asked, &keys, &why)
+                            : keeper_unwrap_record(keeper, &asked, &keys.record, &why);
+    if (!is_open)
         return refuse(delivery, &why, "the keeper");
-    letter->has_keys = true;
+    keep_keys(letter, &keys, needs_content);
+    secret_wipe(&keys, sizeof keys);
     return true;
 }
 
@@ -172,24 +200,31 @@ static bool open_text(struct letter *letter, const char *what, struct span seale
     return plain->data || error_set(why, ERROR_TEMPORARY, "4.3.1", "memory is out");
 }
 
-/* The recipient, and the tag that binds him: the same check as the keeper's, with its key. */
-static bool open_recipient(struct job *job, struct delivery *delivery)
+/* The same check as the keeper's, with its key. */
+static bool tag_fits(const struct letter *letter, const struct delivery *delivery)
 {
-    struct letter *letter = job->letter;
     struct binding binding = {.message = letter->id,
                               .delivery = delivery->number,
                               .organisation = letter->organisation,
+                              .recipient = delivery->recipient,
                               .ladder = delivery->ladder_text};
     uint8_t tag[BINDING_TAG_BYTES];
+
+    memcpy(binding.policy_digest, delivery->policy_digest, POLICY_DIGEST_SIZE);
+    binding_tag(&letter->keys.content, &binding, tag);
+    return secret_equal(tag, delivery->tag, sizeof tag);
+}
+
+/* The recipient, and the tag that binds him, where the keeper has not just checked it. */
+static bool open_recipient(struct job *job, struct delivery *delivery)
+{
+    struct letter *letter = job->letter;
     struct error why;
 
     if (!open_text(letter, TEXT_RECIPIENT, delivery->sealed_recipient, job->arena,
                    &delivery->recipient, &why))
         return refuse(delivery, &why, "the recipient");
-    binding.recipient = delivery->recipient;
-    memcpy(binding.policy_digest, delivery->policy_digest, POLICY_DIGEST_SIZE);
-    binding_tag(&letter->keys.content, &binding, tag);
-    if (!secret_equal(tag, delivery->tag, sizeof tag)) {
+    if (letter->has_content_key && !tag_fits(letter, delivery)) {
         error_set(&why, ERROR_INTERNAL, "4.3.0", "the binding tag does not fit");
         return refuse(delivery, &why, "the record");
     }
@@ -206,7 +241,7 @@ static void open_record(struct job *job, struct delivery *delivery)
     struct letter *letter = job->letter;
     struct error why;
 
-    if (!letter->has_keys && !open_keys(letter, delivery))
+    if (!letter->has_content_key && !open_keys(letter, delivery, job_needs_content(job, delivery)))
         return;
     if (!letter->has_sender) {
         if (!open_text(letter, TEXT_SENDER, letter->sealed_sender, letter->secrets, &letter->sender,
@@ -273,7 +308,7 @@ bool job_open_body(struct job *job, struct verdict *end)
 
     letter_enter(letter);
     if (letter->body_state == BODY_SEALED) {
-        assert(letter->has_keys); /* of a delivery that is not refused */
+        assert(letter->has_content_key); /* of a delivery that is not refused */
         if (read_chunks(letter, &letter->why)) {
             letter->body = buffer_span(&letter->content);
             letter->has_8bit = has_8bit(letter->body);

@@ -40,7 +40,7 @@ struct letter {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool is_entered;
-    bool has_keys, has_sender;
+    bool has_content_key, has_record_key, has_sender;
     struct message_keys keys;
     struct arena *secrets; /* wiped: the sender, and a fresh message's body */
     struct span sender;    /* plain, canonical; empty: the null sender */
@@ -86,6 +86,9 @@ void job_unref(struct job *job); /* the last one frees it */
 /* What is secret in the letter is of no more use to this job. Once for each job. */
 void job_drop_secrets(struct job *job);
 
+/* Does it send anything? If not, it is opened by its record key alone: what is held, or is over, or
+ * stands on a ladder that begins with `hold` or `return`. */
+bool job_needs_content(const struct job *job, const struct delivery *delivery);
 /* Opens the keys, checks each delivery's tag and opens its recipient. Deliveries that fail are
  * refused with a verdict: OUTCOME_INTERNAL where the tag does not fit or something does not open,
  * OUTCOME_TEMPORARY where the keeper could not be asked. */

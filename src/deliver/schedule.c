@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "deliver/limits.h"
+#include "destination.h"
 #include "job.h"
 
 #include <assert.h>
@@ -12,27 +13,10 @@
 
 enum { WORKER_IDLE_MS = 60 * 1000 };
 
-struct destination {
-    struct span name;
-    struct arena *arena; /* the name's */
-    struct job *first, **last;
-    size_t waiting;
-    unsigned sessions; /* workers that are there */
-    int64_t works_until_ns;
-    int64_t put_off_until_ms;
-    uint32_t failures;
-    bool knows_failures;
-    bool is_ready; /* in the list below: jobs wait */
-    TAILQ_ENTRY(destination) ready;
-    struct destination *next;
-};
-TAILQ_HEAD(ready_list, destination);
-
 struct schedule {
     struct schedule_terms terms;
     pthread_mutex_t lock;
-    struct destination *buckets[TABLE_BUCKETS];
-    size_t destination_count;
+    struct destinations destinations;
     struct ready_list ready;
     struct seat *idle;
     unsigned unproven; /* workers at destinations that have not worked lately */
@@ -73,25 +57,9 @@ void schedule_free(struct schedule *schedule)
 {
     if (!schedule)
         return;
-    for (size_t i = 0; i < TABLE_BUCKETS; i++)
-        while (schedule->buckets[i]) {
-            struct destination *destination = schedule->buckets[i];
-
-            schedule->buckets[i] = destination->next;
-            arena_free(destination->arena);
-            memory_release(destination);
-        }
+    destinations_clear(&schedule->destinations);
     pthread_mutex_destroy(&schedule->lock);
     memory_release(schedule);
-}
-
-static size_t bucket_of(struct span bytes)
-{
-    uint32_t hash = 2166136261U;
-
-    for (size_t i = 0; i < bytes.len; i++)
-        hash = (hash ^ (unsigned char)bytes.data[i]) * 16777619U;
-    return hash % TABLE_BUCKETS;
 }
 
 static int64_t now_ns(const struct schedule *schedule)
@@ -104,56 +72,6 @@ static int64_t now_ns(const struct schedule *schedule)
 static bool works(const struct schedule *schedule, const struct destination *destination)
 {
     return destination->name.len == 0 || destination->works_until_ns > now_ns(schedule);
-}
-
-static void forget_idle_destinations(struct schedule *schedule)
-{
-    for (size_t i = 0; i < TABLE_BUCKETS; i++) {
-        struct destination **at = &schedule->buckets[i];
-
-        while (*at) {
-            struct destination *destination = *at;
-
-            if (destination->waiting > 0 || destination->sessions > 0) {
-                at = &destination->next;
-                continue;
-            }
-            *at = destination->next;
-            arena_free(destination->arena);
-            memory_release(destination);
-            schedule->destination_count--;
-        }
-    }
-}
-
-/* NULL: memory is out, or all of many are busy. */
-static struct destination *find_destination(struct schedule *schedule, struct span name)
-{
-    struct destination **bucket = &schedule->buckets[bucket_of(name)];
-
-    for (struct destination *found = *bucket; found; found = found->next)
-        if (span_equal(found->name, name))
-            return found;
-    if (schedule->destination_count >= DESTINATIONS_MAX)
-        forget_idle_destinations(schedule);
-    if (schedule->destination_count >= DESTINATIONS_MAX)
-        return NULL;
-
-    struct destination *made = memory_allocate(sizeof *made);
-    if (!made)
-        return NULL;
-    made->arena = arena_new("destination", KIB(4));
-    made->name = made->arena ? arena_copy(made->arena, name) : (struct span){0};
-    if (!made->name.data) {
-        arena_free(made->arena);
-        memory_release(made);
-        return NULL;
-    }
-    made->last = &made->first;
-    made->next = *bucket;
-    *bucket = made;
-    schedule->destination_count++;
-    return made;
 }
 
 static void leave(struct seat *seat)
@@ -309,7 +227,7 @@ enum schedule_add schedule_add(struct schedule *schedule, struct job *job, bool 
     size_t most;
 
     pthread_mutex_lock(&schedule->lock);
-    destination = find_destination(schedule, job->destination_name);
+    destination = destinations_find(&schedule->destinations, job->destination_name);
     most = destination && works(schedule, destination) ? JOBS_PER_DESTINATION_MAX
                                                        : JOBS_PER_UNPROVEN_MAX;
     if (!destination || schedule->is_stopping || destination->waiting >= most) {
@@ -331,7 +249,7 @@ enum schedule_add schedule_add(struct schedule *schedule, struct job *job, bool 
 
 static struct job **hand_of(struct schedule *schedule, struct id message)
 {
-    return &schedule->in_hand[bucket_of(span_make(message.bytes, sizeof message.bytes))];
+    return &schedule->in_hand[destinations_bucket(span_make(message.bytes, sizeof message.bytes))];
 }
 
 void schedule_register(struct schedule *schedule, struct job *job)

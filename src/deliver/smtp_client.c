@@ -340,6 +340,37 @@ static void put_rest_aside(struct transaction *t)
             t->recipients[i]->has_verdict = false;
 }
 
+/* The envelope stands, or everybody has a verdict already: true when the bytes may follow. */
+static bool may_send(struct transaction *t)
+{
+    if (t->mail_refused || t->taken == 0 || t->data_refused) {
+        give_rest(t, t->mail_refused ? &t->mail : &t->data);
+        if (!t->mail_refused)
+            reset(t);
+        return false;
+    }
+    if (session_is_spoiled(t->session)) { /* a 421 among the replies to RCPT */
+        give_rest(t, &t->data);
+        return false;
+    }
+    return true;
+}
+
+/* False: we are stopping, and nothing was sent. */
+static bool send_and_judge(struct transaction *t)
+{
+    if (send_and_hear(t)) {
+        put_rest_aside(t);
+    } else if (!t->is_lost) {
+        return false;
+    } else {
+        t->loss.may_be_duplicate = t->is_past;
+        give_rest(t, &t->loss);
+    }
+    t->terms->past_final(t->terms->self, false);
+    return true;
+}
+
 enum transaction_end transaction_run(struct session *session, const struct envelope *envelope,
                                      struct recipient *const *recipients, size_t count,
                                      const struct transaction_terms *terms)
@@ -352,9 +383,8 @@ enum transaction_end transaction_run(struct session *session, const struct envel
                             .terms = terms,
                             .is_pipelined = session_offers(session) & OFFER_PIPELINING,
                             .is_chunked = session_offers(session) & OFFER_CHUNKING};
-    bool is_old = session_messages(session) > 0;
+    bool is_old = session_messages(session) > 0, is_talked;
     struct verdict verdict;
-    bool is_talked;
 
     verdict_set(&t.data, OUTCOME_TEMPORARY, "4.4.2", "the other side ended the session");
     assert(count > 0 && count <= terms->limits->recipients_per_message);
@@ -366,28 +396,9 @@ enum transaction_end transaction_run(struct session *session, const struct envel
     is_talked = t.is_pipelined ? talk_in_a_group(&t) : talk_in_steps(&t);
     if (is_old && (!is_talked || session_is_spoiled(session) || is_put_off(&t)))
         return again(&t, TRANSACTION_AGAIN);
-    if (!is_talked) {
+    if (!is_talked)
         give_rest(&t, &t.loss);
-        return TRANSACTION_ANSWERED;
-    }
-    if (t.mail_refused || t.taken == 0 || t.data_refused) {
-        give_rest(&t, t.mail_refused ? &t.mail : &t.data);
-        if (!t.mail_refused)
-            reset(&t);
-        return TRANSACTION_ANSWERED;
-    }
-    if (session_is_spoiled(session)) { /* a 421 among the replies to RCPT */
-        give_rest(&t, &t.data);
-        return TRANSACTION_ANSWERED;
-    }
-    if (!send_and_hear(&t)) {
-        if (!t.is_lost) /* we are stopping */
-            return again(&t, TRANSACTION_STOPPED);
-        t.loss.may_be_duplicate = t.is_past;
-        give_rest(&t, &t.loss);
-    } else {
-        put_rest_aside(&t);
-    }
-    terms->past_final(terms->self, false);
+    else if (may_send(&t) && !send_and_judge(&t))
+        return again(&t, TRANSACTION_STOPPED);
     return TRANSACTION_ANSWERED;
 }

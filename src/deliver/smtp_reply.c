@@ -67,33 +67,43 @@ static bool keep(struct smtp_reply *reply, struct span bytes)
     return len == bytes.len;
 }
 
+/* Keeps the line without its end, which must be CRLF. */
+static bool keep_line(struct smtp_reply *reply, struct span line, struct span *body)
+{
+    bool is_ended = line.len >= 2 && memcmp(line.data + line.len - 2, "\r\n", 2) == 0;
+
+    *body = is_ended ? span_until(line, line.len - 2) : line;
+    if (reply->lines > 0 && !keep(reply, SPAN_LITERAL("\r\n")))
+        return false;
+    return keep(reply, *body) && is_ended && ++reply->lines <= SMTP_REPLY_LINES_MAX;
+}
+
+/* Of lines that differ the worse code counts, with the status that stands beside it. */
+static void count_code(struct smtp_reply *reply, unsigned code, struct span text)
+{
+    if (code > reply->code) {
+        reply->code = code;
+        reply->status[0] = '\0';
+    }
+    if (code == reply->code && reply->status[0] == '\0')
+        read_status(reply, text);
+}
+
 enum reply_progress smtp_reply_line(struct smtp_reply *reply, struct span line)
 {
     unsigned code;
     bool is_last;
     struct span body;
 
-    if (reply->lines > 0 && !keep(reply, SPAN_LITERAL("\r\n")))
-        return REPLY_BROKEN;
-    if (line.len < 2 || memcmp(line.data + line.len - 2, "\r\n", 2) != 0) {
-        keep(reply, line);
-        return REPLY_BROKEN;
-    }
-    body = span_until(line, line.len - 2);
-    if (!keep(reply, body) || ++reply->lines > SMTP_REPLY_LINES_MAX || !read_code(body, &code))
+    if (!keep_line(reply, line, &body) || !read_code(body, &code))
         return REPLY_BROKEN;
     is_last = body.len == 3 || body.data[3] == ' ';
     if (!is_last && body.data[3] != '-')
         return REPLY_BROKEN;
-    if (code > reply->code) {
-        reply->code = code;
-        reply->status[0] = '\0';
-    }
-    if (code == reply->code && reply->status[0] == '\0')
-        read_status(reply, span_from(body, 4));
+    count_code(reply, code, span_from(body, 4));
     if (!is_last)
         return REPLY_MORE;
-    if (reply->status[0] != '\0' && reply->code / 100 != 3)
+    if (reply->status[0] != '\0')
         reply->status[0] = (char)('0' + reply->code / 100);
     return REPLY_WHOLE;
 }
