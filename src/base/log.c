@@ -73,23 +73,20 @@ static size_t decode(struct span s, unsigned long *point)
     return *point >= forms[len - 1].least ? len : 0;
 }
 
-/* The length of a first character that shows as itself, else 0. A terminal would obey controls,
- * line separators and marks that turn the direction of writing, and nobody would see the invisible.
- */
+/* The length of a first character that shows as itself, else 0: a terminal would obey controls,
+ * line separators and marks that turn the direction of writing. Surrogates and what lies beyond
+ * Unicode are no characters. */
 static size_t visible_sequence(struct span s)
 {
-    static const struct {
-        unsigned long first, last;
-    } hidden[] = {
-        {0x0000, 0x001f}, {0x007f, 0x009f},     {0x200b, 0x200f},
-        {0x2028, 0x202e}, {0x2060, 0x206f},     {0xd800, 0xdfff}, /* surrogates */
-        {0xfeff, 0xfeff}, {0x110000, 0x1fffff},                   /* beyond Unicode */
+    static const unsigned long hidden[][2] = {
+        {0x0000, 0x001f}, {0x007f, 0x009f}, {0x200b, 0x200f}, {0x2028, 0x202e},
+        {0x2060, 0x206f}, {0xd800, 0xdfff}, {0xfeff, 0xfeff}, {0x110000, 0x1fffff},
     };
     unsigned long point = 0;
     size_t len = decode(s, &point);
 
     for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++)
-        if (point >= hidden[i].first && point <= hidden[i].last)
+        if (point >= hidden[i][0] && point <= hidden[i][1])
             return 0;
     return len;
 }

@@ -99,10 +99,13 @@ static bool wait_for(struct stream *stream, enum step step, struct deadline unti
             return true;
         if (ready < 0 && errno != EINTR) {
             stream->has_failed = true;
-            return error_system(why, errno, "waiting for a peer");
+            return error_set(why, ERROR_TEMPORARY, "4.4.2", "waiting for a peer: %s",
+                             strerrordesc_np(errno));
         }
-        if (ready == 0 && may_give_back)
+        if (ready == 0 && may_give_back) {
             give_back_buffers(stream);
+            may_give_back = false; /* half a line stays; the rest of the wait is one sleep */
+        }
     }
 }
 
@@ -172,16 +175,17 @@ static enum step write_some(struct stream *stream, struct span bytes, size_t *le
     return plain_step(stream, "writing to a peer", why);
 }
 
-/* Makes room behind `end`: there is some wherever less than a whole buffer is unread. */
+/* Makes room behind `end`: there is some wherever less than a whole buffer is unread, and not so
+ * little that the next read would be hardly worth its system call. */
 static bool make_room(struct stream *stream, struct error *why)
 {
     if (!stream->input && !(stream->input = memory_allocate(STREAM_READ_BUFFER))) {
         stream->has_failed = true;
-        return error_set(why, ERROR_TEMPORARY, "4.3.0", "no memory for a read buffer");
+        return error_set(why, ERROR_TEMPORARY, "4.4.2", "no memory for a read buffer");
     }
     if (stream->start == stream->end) {
         stream->start = stream->scanned = stream->end = 0;
-    } else if (stream->end == STREAM_READ_BUFFER && stream->start > 0) {
+    } else if (stream->end > STREAM_READ_BUFFER / 2 && stream->start > 0) {
         memmove(stream->input, stream->input + stream->start, stream->end - stream->start);
         stream->scanned -= stream->start;
         stream->end -= stream->start;
@@ -389,8 +393,10 @@ bool stream_write(struct stream *stream, struct span bytes, struct deadline unti
 
         if (stream->output_len == 0 && bytes.len >= STREAM_WRITE_BUFFER)
             return put_out(stream, bytes, until, why);
-        if (!stream->output && !(stream->output = memory_allocate(STREAM_WRITE_BUFFER)))
+        if (!stream->output && !(stream->output = memory_allocate(STREAM_WRITE_BUFFER))) {
+            stream->has_failed = true;
             return error_set(why, ERROR_TEMPORARY, "4.4.2", "no memory for a write buffer");
+        }
         memcpy(stream->output + stream->output_len, bytes.data, len);
         stream->output_len += len;
         bytes = span_from(bytes, len);
@@ -407,8 +413,7 @@ size_t stream_unread(struct stream *stream)
     struct error unused;
 
     if (stream->tls) {
-        /* What waits in the socket may be no data at all but an alert or a ticket: reading tells.
-         */
+        /* What waits in the socket may be an alert or a ticket and no data: reading tells. */
         if (stream->start == stream->end)
             (void)try_fill(stream, &unused);
         return stream->end - stream->start + (size_t)SSL_pending(stream->tls);

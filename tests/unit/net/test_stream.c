@@ -529,6 +529,9 @@ static void no_memory_is_an_error_and_leaks_nothing(void **state)
     memory_fail_after(1);
     assert_false(stream_write(pair.stream, SPAN_LITERAL("x"), soon(), &why));
     assert_int_equal(why.kind, ERROR_TEMPORARY);
+    pair_close(&pair);
+    pair = pair_open();
+    say(pair.peer, SPAN_LITERAL("x\r\n"));
     memory_fail_after(1);
     assert_false(stream_read_line(pair.stream, soon(), &line, &why));
     assert_int_equal(why.kind, ERROR_TEMPORARY);
