@@ -105,6 +105,26 @@ static void destinations_are_listed_the_fullest_first(void **state)
     assert_int_equal(count, 1);
 }
 
+static void the_latest_messages_are_listed_newest_first(void **state)
+{
+    enum { MESSAGES = 12 };
+    struct lab *lab = *state;
+    struct id accepted[MESSAGES], *latest;
+    struct error why;
+    size_t count;
+
+    assert_true(store_list_latest(lab->store, 5, lab->arena, &latest, &count, &why));
+    assert_int_equal(count, 0);
+    for (size_t i = 0; i < MESSAGES; i++) {
+        accepted[i] = lab_accept(lab, "a.example");
+        clock_by_hand_move(&lab->hand, 1);
+    }
+    assert_true(store_list_latest(lab->store, 10, lab->arena, &latest, &count, &why));
+    assert_int_equal(count, 10);
+    for (size_t i = 0; i < count; i++)
+        assert_true(id_equal(latest[i], accepted[MESSAGES - 1 - i]));
+}
+
 /* More names than the writer remembers, and more than its tables hold at first. */
 static void many_destinations_are_told_apart(void **state)
 {
@@ -225,6 +245,7 @@ int main(void)
         ROW(the_queue_is_listed_page_by_page_in_order),
         ROW(the_queue_of_one_destination_is_its_own),
         ROW(destinations_are_listed_the_fullest_first),
+        ROW(the_latest_messages_are_listed_newest_first),
         ROW(many_destinations_are_told_apart),
         ROW(what_does_not_fit_into_the_arena_is_said),
         ROW(the_counters_are_what_a_recount_gives),
