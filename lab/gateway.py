@@ -11,9 +11,10 @@ from .processes import wait_for_port
 
 
 class Gateway:
-    """`build` is the folder with the programs. The state lies below `folder`."""
+    """`build` is the folder with the programs. The state lies below `folder`. `prefix` is a command that runs the
+    daemon (it must become it), `arguments` are more of its own."""
 
-    def __init__(self, build, folder, policy, listens, environment=None):
+    def __init__(self, build, folder, policy, listens, environment=None, prefix=(), arguments=()):
         self.build, self.folder = Path(build).resolve(), Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.policy_file = self.folder / "letterlock.conf"
@@ -21,6 +22,7 @@ class Gateway:
         self.state = self.folder / "state"
         self.listens = list(listens)
         self.environment = {**os.environ, **(environment or {})}
+        self.prefix, self.arguments = list(prefix), list(arguments)
         self.log_file = self.folder / "letterlockd.log"
         self.process = None
 
@@ -34,9 +36,9 @@ class Gateway:
 
     def start(self, seconds=30):
         log = open(self.log_file, "ab")
-        self.process = subprocess.Popen([self.build / "src/daemon/letterlockd", "-c", self.policy_file],
-                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
-                                        start_new_session=True)
+        self.process = subprocess.Popen([*self.prefix, self.build / "src/daemon/letterlockd", "-c", self.policy_file,
+                                         *self.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        env=self.environment, start_new_session=True)
         log.close()
         try:
             for address, port in self.listens:

@@ -131,13 +131,13 @@ class Internet:
                                roots=self.authority.certificate, rules=rules,
                                master=Gateway.make_master_key(self.folder / "master.key"), **self.ports)
 
-    def start(self, rules, limits=None, template=POLICY, environment=None):
-        """`limits`: {"deliver.retry_first_ms": 200, …}."""
+    def start(self, rules, limits=None, template=POLICY, environment=None, **how):
+        """`limits`: {"deliver.retry_first_ms": 200, …}; `how`: what else Gateway takes."""
         values = {"deliver.retry_first_ms": 300, "deliver.dead_host_ms": 500, **(limits or {})}
         environment = {"LETTERLOCK_TEST_LIMITS": ",".join(f"{name}={value}" for name, value in values.items()),
                        "LETTERLOCK_TEST_CLOCK": str(self.clock_file()), **(environment or {})}
         listens = [("127.0.0.1", self.ports[name]) for name in ("smtp", "submission", "submissions", "relay")]
-        self.gateway = Gateway(BUILD, self.folder, self.policy(rules, template), listens, environment)
+        self.gateway = Gateway(BUILD, self.folder, self.policy(rules, template), listens, environment, **how)
         self.gateway.start()
         return self.gateway
 

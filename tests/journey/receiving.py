@@ -19,13 +19,13 @@ RECEIVED = re.compile(rb"\AReceived: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 class Clinic:
     """partner.example takes DATA only, third.example takes chunks, our own mailboxes speak LMTP."""
 
-    def __init__(self, internet, limits=None, template=STAFF, rules=RULES, environment=None):
+    def __init__(self, internet, limits=None, template=STAFF, rules=RULES, **how):
         self.internet = internet
         plain = ("PIPELINING", "8BITMIME", "SIZE 60000000", "ENHANCEDSTATUSCODES")
         self.data = internet.mx("partner.example", "127.0.1.1", extensions=plain)
         self.chunks = internet.mx("third.example", "127.0.1.2")
         self.inside = internet.inside()
-        self.gateway = internet.start(rules, limits, template, environment)
+        self.gateway = internet.start(rules, limits, template, **how)
         self.pids = self.gateway.roles()
         assert set(self.pids) == {"receive", "deliver", "keeper", "control"}
 
