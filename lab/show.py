@@ -7,6 +7,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import smtplib
@@ -74,7 +75,7 @@ hold   "a second pair of eyes"      when subject has "[review]"
 hold   "very large"                 when size over 200 KB
 send   "the bank, by its own name"  when to "bank.example"  by {{ tls secure named "mx.bank.example" for 4 hours, hold }}
 send   "the outside laboratory"     when to "lab.example"  by {{ tls encrypt for 1 day, return }}
-send   "public newsletter"          when to "newsletter.example"  by {{ tls encrypt, cleartext }}
+send   "public newsletter"          when to "newsletter.example"  by {{ cleartext }}
 send   "everything else"            by safe
 """
 
@@ -185,6 +186,14 @@ def _hand_in(internet, gateway_ports, hospital):
     return refused
 
 
+def _refused_to(hospital):
+    """What the gateway refused to the clinic's own server, by that server's log: (recipient, answer)."""
+    if not hospital:
+        return []
+    pattern = r"to=<([^>]+)>.*status=bounced \(host [^ ]+ said: (.*) \(in reply to"
+    return re.findall(pattern, hospital.log())
+
+
 def _settled(gateway, expected, seconds=60):
     """The deliveries, once each has ended or waits for something that will not come by itself."""
     end = time.monotonic() + seconds
@@ -284,8 +293,9 @@ def show():
     if hospital:  # what the gateway refuses there comes back to the clinic's own server
         expected -= sum(mail.recipients[0].endswith("@freemail.example") for mail in mails())
     rows = _settled(gateway, expected)
+    refusals = [(mail.recipients[0], answer) for mail, answer in refused] + _refused_to(hospital)
     _table([_as_row(row) for row in rows]
-           + [(mail.recipients[0], "–", "–", "–", f"refused while it was handed in: {answer}") for mail, answer in refused])
+           + [(to, "–", "–", "–", f"refused while it was handed in: {answer}") for to, answer in refusals])
     for remark in internet.remarks:
         print(f"\nNote: {remark}.")
     told = next((row for row in rows if row["state"] == "held"), rows[0] if rows else None)

@@ -31,16 +31,19 @@ static struct span text_of(const struct event_field *fields, size_t count, enum 
     return field ? field->text : SPAN_LITERAL("");
 }
 
-/* "delivered: certificate verified", "waiting: no STARTTLS there; again in 58 seconds", … */
+/* "delivered: its certificate verified for its own name", "waiting: no STARTTLS there; again in 58
+ * seconds", … */
 static struct span what_happened(const struct answer *answer, const struct store_delivery *delivery,
-                                 struct span mechanism, struct span reason, struct arena *arena)
+                                 struct span level, struct span reason, struct arena *arena)
 {
     static const struct {
-        const char *mechanism, *words;
+        const char *level, *words;
     } proofs[] = {
-        {"pkix", "its certificate verified for its own name"},
-        {"pin", "its certificate verified for the name in the policy"},
-        {"none", "whoever it is"},
+        {"secure", "its certificate verified for a name in the policy"},
+        {"verify", "its certificate verified for its own name"},
+        {"encrypt", "encrypted, and nobody checked to whom"},
+        {"cleartext", "in the clear, as a permit allows"},
+        {"local", "inwards, on this machine"},
     };
     const char *state = state_names[delivery->state];
     scoped_buffer text;
@@ -49,7 +52,7 @@ static struct span what_happened(const struct answer *answer, const struct store
     buffer_append(&text, span_of(state));
     if (delivery->state == DELIVERY_DELIVERED) {
         for (size_t i = 0; i < sizeof proofs / sizeof proofs[0]; i++)
-            if (span_equal(mechanism, span_of(proofs[i].mechanism)))
+            if (span_equal(level, span_of(proofs[i].level)))
                 buffer_append_format(&text, ": %s", proofs[i].words);
     } else if (reason.len > 0) {
         buffer_append_format(&text, ": %.*s", SPAN_ARGS(reason));
@@ -110,7 +113,7 @@ static bool tell(struct answer *answer, const struct store_message *message,
         .mechanism = text_of(fields, count, FIELD_MECHANISM),
         .status = text_of(fields, count, FIELD_STATUS),
     };
-    told->what = what_happened(answer, delivery, told->mechanism,
+    told->what = what_happened(answer, delivery, text_of(fields, count, FIELD_LEVEL),
                                delivery->last_reason.len > 0 ? delivery->last_reason
                                                              : text_of(fields, count, FIELD_REASON),
                                arena);
