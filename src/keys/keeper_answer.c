@@ -155,27 +155,54 @@ static bool sends_nothing(struct span ladder)
            span_starts_with(ladder, SPAN_LITERAL("{ return"));
 }
 
-static enum keeper_status unwrap(struct keeper_state *state, const struct keeper_request *request,
-                                 struct keeper_reply *reply)
+/* Opens what `deliver` asks for into state->plain, and counts it. */
+static enum keeper_status unwrap_for_deliver(struct keeper_state *state,
+                                             const struct keeper_wire_delivery *delivery,
+                                             bool needs_content)
 {
-    const struct keeper_wire_delivery *delivery = &request->as.unwrap;
+    struct span ladder = span_make(delivery->ladder, delivery->ladder_len);
     enum keeper_status status;
 
-    if (!is_well_formed(delivery))
-        return KEEPER_MALFORMED;
     /* Counted before it is looked at: whoever tries tags is as limited as a thief with true ones.
      */
     if (!rate_allows(&state->unwraps, KEEPER_UNWRAPS_A_MINUTE,
                      clock_monotonic_ns(state->terms->clock)))
         return KEEPER_BUSY;
-    if (delivery->is_held == 1 || sends_nothing(span_make(delivery->ladder, delivery->ladder_len)))
+    if (needs_content && (delivery->is_held == 1 || sends_nothing(ladder)))
         return KEEPER_IS_HELD;
     status = prove(state, delivery);
-    if (status != KEEPER_DONE)
-        return status;
-    state->terms->file->table.unwraps++;
-    reply->as.keys = state->plain.keys;
-    return KEEPER_DONE;
+    if (status == KEEPER_DONE)
+        state->terms->file->table.unwraps++;
+    return status;
+}
+
+static enum keeper_status unwrap(struct keeper_state *state, const struct keeper_request *request,
+                                 struct keeper_reply *reply)
+{
+    enum keeper_status status;
+
+    if (!is_well_formed(&request->as.unwrap))
+        return KEEPER_MALFORMED;
+    status = unwrap_for_deliver(state, &request->as.unwrap, true);
+    if (status == KEEPER_DONE)
+        reply->as.keys = state->plain.keys;
+    return status;
+}
+
+/* What is held, and what a rule refuses, ends with a report: that needs its people, not its text.
+ */
+static enum keeper_status unwrap_record(struct keeper_state *state,
+                                        const struct keeper_request *request,
+                                        struct keeper_reply *reply)
+{
+    enum keeper_status status;
+
+    if (!is_well_formed(&request->as.unwrap))
+        return KEEPER_MALFORMED;
+    status = unwrap_for_deliver(state, &request->as.unwrap, false);
+    if (status == KEEPER_DONE)
+        reply->as.record = state->plain.keys.record;
+    return status;
 }
 
 static enum keeper_status bind_again(struct keeper_state *state,
@@ -322,6 +349,7 @@ static enum keeper_status (*const answers[])(struct keeper_state *, const struct
     [KEEPER_OP_SIGN_TLS] = sign_tls,
     [KEEPER_OP_SIGN_CHECKPOINT] = sign_checkpoint,
     [KEEPER_OP_LAST_CHECKPOINT] = last_checkpoint,
+    [KEEPER_OP_UNWRAP_RECORD] = unwrap_record,
 };
 _Static_assert(sizeof answers / sizeof answers[0] == KEEPER_OP_COUNT, "an operation unanswered");
 

@@ -275,6 +275,22 @@ bool keeper_unwrap(struct keeper *keeper, const struct keeper_delivery *delivery
     return done;
 }
 
+bool keeper_unwrap_record(struct keeper *keeper, const struct keeper_delivery *delivery,
+                          struct key *record, struct error *why)
+{
+    struct deadline until = deadline_in_ms(keeper->answer_ms);
+    bool done;
+
+    if (!acquire(keeper, until, why))
+        return false;
+    done = put_delivery(delivery, &keeper->request.as.unwrap, why) &&
+           ask(keeper, KEEPER_OP_UNWRAP_RECORD, until, why);
+    if (done)
+        *record = keeper->reply.as.record;
+    release(keeper);
+    return done;
+}
+
 bool keeper_bind_again(struct keeper *keeper, const struct keeper_delivery *delivery,
                        struct span new_ladder, const uint8_t new_policy_digest[static 32],
                        int32_t new_content_day, uint32_t uid, uint8_t tag[BINDING_TAG_BYTES],

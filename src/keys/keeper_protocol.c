@@ -40,6 +40,10 @@ const struct keeper_operation keeper_operations[] = {
                                    .peers = CONTROL,
                                    .request_size = sizeof(struct keeper_head),
                                    .reply_size = REPLY_SIZE(checkpoint)},
+    [KEEPER_OP_UNWRAP_RECORD] = {.name = "unwrap the record's key",
+                                 .peers = DELIVER,
+                                 .request_size = REQUEST_SIZE(unwrap),
+                                 .reply_size = REPLY_SIZE(record)},
 };
 _Static_assert(sizeof keeper_operations / sizeof keeper_operations[0] == KEEPER_OP_COUNT,
                "an operation without a row");

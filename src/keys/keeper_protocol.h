@@ -18,6 +18,7 @@ enum keeper_op {
     KEEPER_OP_SIGN_TLS,
     KEEPER_OP_SIGN_CHECKPOINT,
     KEEPER_OP_LAST_CHECKPOINT,
+    KEEPER_OP_UNWRAP_RECORD,
     KEEPER_OP_COUNT,
 };
 
@@ -70,7 +71,7 @@ struct keeper_request {
             int32_t content_day, record_day;
             struct keeper_name organisation;
         } pairs;
-        struct keeper_wire_delivery unwrap;
+        struct keeper_wire_delivery unwrap; /* of both keys, or of the record's alone */
         struct {
             struct keeper_wire_delivery delivery;
             uint32_t uid;
@@ -101,6 +102,7 @@ struct keeper_reply {
     union {
         struct key_pair pairs[KEEPER_PAIRS_MAX];
         struct message_keys keys;
+        struct key record;
         struct {
             uint8_t tag[BINDING_TAG_BYTES];
             struct wrapped_keys wrapped;

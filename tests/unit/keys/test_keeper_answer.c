@@ -70,6 +70,7 @@ static enum keeper_status ask(enum keeper_op op)
         [KEEPER_OP_SIGN_TLS] = KEEPER_PEER_RECEIVE,
         [KEEPER_OP_SIGN_CHECKPOINT] = KEEPER_PEER_CONTROL,
         [KEEPER_OP_LAST_CHECKPOINT] = KEEPER_PEER_CONTROL,
+        [KEEPER_OP_UNWRAP_RECORD] = KEEPER_PEER_DELIVER,
     };
 
     return ask_as(peers[op], op, keeper_operations[op].request_size);
@@ -289,6 +290,23 @@ static void what_is_held_or_returned_is_not_opened_for_delivery(void **state)
     assert_int_equal(ask(KEEPER_OP_UNWRAP), KEEPER_IS_HELD);
     request_unwrap(SPAN_LITERAL("{ tls verify, hold }"));
     assert_int_equal(ask(KEEPER_OP_UNWRAP), KEEPER_DONE);
+}
+
+static void of_what_is_held_or_returned_the_record_alone_is_opened(void **state)
+{
+    static const char *const ladders[] = {"{ hold for 7 days }", "{ return }",
+                                          "{ tls verify, hold }"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ladders / sizeof ladders[0]; i++) {
+        request_unwrap(span_of(ladders[i]));
+        request.as.unwrap.is_held = 1;
+        assert_int_equal(ask(KEEPER_OP_UNWRAP_RECORD), KEEPER_DONE);
+        assert_memory_equal(&reply.as.record, &pair.keys.record, sizeof reply.as.record);
+        request.as.unwrap.tag[0] ^= 1; /* and it is as exact as for both */
+        assert_int_equal(ask(KEEPER_OP_UNWRAP_RECORD), KEEPER_WRONG_TAG);
+    }
+    assert_int_equal(terms.file->table.unwraps, 3);
 }
 
 static void an_expired_class_opens_nothing(void **state)
@@ -565,6 +583,7 @@ static void each_role_may_ask_what_it_needs_and_nothing_else(void **state)
         [KEEPER_OP_SIGN_TLS] = {true, true, false},
         [KEEPER_OP_SIGN_CHECKPOINT] = {false, false, true},
         [KEEPER_OP_LAST_CHECKPOINT] = {false, false, true},
+        [KEEPER_OP_UNWRAP_RECORD] = {false, true, false},
     };
 
     (void)state;
@@ -690,6 +709,7 @@ int main(void)
         WITH_KEEPER(a_sender_is_not_taken_for_a_recipient),
         WITH_KEEPER(another_organisation_opens_nothing),
         WITH_KEEPER(what_is_held_or_returned_is_not_opened_for_delivery),
+        WITH_KEEPER(of_what_is_held_or_returned_the_record_alone_is_opened),
         WITH_KEEPER(an_expired_class_opens_nothing),
         WITH_KEEPER(no_more_is_opened_in_a_minute_than_the_limit),
         WITH_KEEPER(a_held_delivery_bound_to_another_ladder_opens_under_it_alone),

@@ -95,11 +95,15 @@ struct keeper_delivery {
     struct binding binding;       /* .recipient is not used: */
     struct span sealed_recipient; /* the keeper opens it itself and checks the tag over it */
     uint8_t tag[BINDING_TAG_BYTES];
-    bool is_held; /* the state in the record; a held one is refused */
+    bool is_held; /* the state in the record: both keys of a held one are refused */
 };
 /* Both keys, where the tag fits the record in hand. */
 MUST_USE bool keeper_unwrap(struct keeper *keeper, const struct keeper_delivery *delivery,
                             struct message_keys *keys, struct error *why);
+/* The record key alone, where the tag fits: for what sends nothing but may owe its sender a report,
+ * so held deliveries, and ladders that begin with `hold` or `return`, are welcome here. */
+MUST_USE bool keeper_unwrap_record(struct keeper *keeper, const struct keeper_delivery *delivery,
+                                   struct key *record, struct error *why);
 /* An authorised act gives a delivery another ladder (and, where new_content_day is later, wraps its
  * content key again under that class; else *wrapped equals the old). `uid` did it. A held delivery
  * is welcome here. */
