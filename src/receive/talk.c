@@ -145,19 +145,29 @@ static enum heard wait_patiently(struct session *session, struct deadline until)
     return wait_for_bytes(session, until, true);
 }
 
-/* Is a whole line here already? If not, whatever we have said must leave before we wait, or two
- * polite parties would wait for each other (RFC 2920 section 3.2). *may_wait: none of it is here
- * but what the stream itself holds. */
-static bool has_line(struct session *session, bool *may_wait)
+/* What is here already, without waiting; empty where there is nothing, or no more. */
+static struct span take_a_look(struct session *session)
 {
-    size_t unread = stream_unread(session->stream);
     struct span bytes = {"", 0};
     struct error why;
 
-    if (unread > 0 && !stream_peek(session->stream, deadline_in_ms(0), &bytes, &why))
+    if (!stream_peek(session->stream, deadline_in_ms(0), &bytes, &why))
         bytes.len = 0;
-    *may_wait = unread <= bytes.len && !stream_is_over(session->stream);
-    return span_index(bytes, '\n') < bytes.len;
+    return bytes;
+}
+
+/* Is a whole line here already? If not, whatever we have said must leave before we wait, or two
+ * polite parties would wait for each other (RFC 2920 section 3.2). *may_wait: the rest of it must
+ * come from the socket, which is open. */
+static bool has_line(struct session *session, bool *may_wait)
+{
+    struct span bytes = take_a_look(session);
+
+    if (span_index(bytes, '\n') < bytes.len)
+        return true;
+    *may_wait = !stream_is_over(session->stream) &&
+                (bytes.len == 0 || stream_unread(session->stream) <= bytes.len);
+    return false;
 }
 
 /* A TLS ClientHello on a port that begins in the clear, or anything else that is no text, would
@@ -236,31 +246,45 @@ static bool no_data(struct session *session, const char *reason)
 
 /* Waits as long as a client may take for the next piece of its message; once the process is ending,
  * what is on its way may still arrive within the grace. */
-static struct deadline wait_for_data(struct session *session, bool is_here)
+static struct deadline wait_for_data(struct session *session)
 {
     struct receive *receive = session->receive;
     struct deadline until = deadline_earlier(deadline_in_ms(receive->terms.limits.data_timeout_ms),
                                              session->transaction.end_of_data);
 
-    if (!is_here && !service_is_stopping(receive) &&
+    /* Its end may be known from TLS while the socket stays open: there is nothing to wait for. */
+    if (!stream_is_over(session->stream) && !service_is_stopping(receive) &&
         wait_for_bytes(session, until, true) != HEARD_STOP)
         return until;
     return service_is_stopping(receive) ? deadline_earlier(until, service_grace(receive)) : until;
 }
 
+static bool data_is_late(struct session *session)
+{
+    if (service_is_stopping(session->receive)) {
+        say_stopping(session);
+        return no_data(session, "the server stopped inside a message");
+    }
+    say_too_slow(session);
+    return no_data(session, "the client was too slow inside a message");
+}
+
 bool hear_data(struct session *session, struct span *bytes)
 {
-    struct deadline until;
+    struct deadline until =
+        deadline_earlier(session->transaction.end_of_data, service_grace(session->receive));
     struct error why;
-    bool is_here;
 
     if (session->is_over)
         return false;
-    /* Its end may be known from TLS while the socket stays open: there is nothing to wait for. */
-    is_here = stream_unread(session->stream) > 0 || stream_is_over(session->stream);
-    if (!is_here && !flush(session))
+    if (deadline_is_over(until)) /* also for who never pauses */
+        return data_is_late(session);
+    *bytes = take_a_look(session);
+    if (bytes->len > 0)
+        return true;
+    if (!flush(session))
         return no_data(session, "the connection broke inside a message");
-    until = wait_for_data(session, is_here);
+    until = wait_for_data(session);
     if (stream_peek(session->stream, until, bytes, &why)) {
         if (bytes->len > 0)
             return true;
@@ -268,12 +292,7 @@ bool hear_data(struct session *session, struct span *bytes)
     }
     if (stream_is_over(session->stream))
         return no_data(session, "the connection broke inside a message");
-    if (service_is_stopping(session->receive)) {
-        say_stopping(session);
-        return no_data(session, "the server stopped inside a message");
-    }
-    say_too_slow(session);
-    return no_data(session, "the client was too slow inside a message");
+    return data_is_late(session);
 }
 
 void say_goodbye(struct session *session)
