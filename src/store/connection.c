@@ -56,6 +56,33 @@ static bool create_file(const char *path, struct error *why)
     return true;
 }
 
+/* A file system without shared memory would silently get another journal, and readers that wait. */
+static int note_mode(void *self, int columns, char **values, char **names)
+{
+    bool *is_log = self;
+
+    (void)names;
+    if (columns == 1 && values[0] && strcmp(values[0], "wal") == 0)
+        *is_log = true;
+    return 0;
+}
+
+static int set_up_writer(sqlite3 *database)
+{
+    bool is_log = false;
+
+    /* Wiping within pages is enough: bodies are sealed, and their key stands in such a page. The
+     * writer copies the log into the database itself, when nobody waits for it. */
+    char *pragmas = sqlite3_mprintf("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                                    "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = FAST;"
+                                    "PRAGMA journal_size_limit = %d; PRAGMA cache_size = -%d",
+                                    STORE_WAL_PAGES_MAX * 4096, STORE_CACHE_KIB);
+    int outcome =
+        pragmas ? sqlite3_exec(database, pragmas, note_mode, &is_log, NULL) : SQLITE_NOMEM;
+    sqlite3_free(pragmas);
+    return outcome == SQLITE_OK && !is_log ? SQLITE_CANTOPEN : outcome;
+}
+
 static int set_up(sqlite3 *database, enum connection_mode mode)
 {
     /* Whoever can write into the file must not make us run his triggers and views. */
@@ -75,17 +102,11 @@ static int set_up(sqlite3 *database, enum connection_mode mode)
                                "PRAGMA page_size = 4096; PRAGMA mmap_size = 0;"
                                "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY",
                                NULL, NULL, NULL);
-    if (mode != CONNECTION_WRITER || outcome != SQLITE_OK)
+    if (outcome != SQLITE_OK)
         return outcome;
-    /* Wiping within pages is enough: bodies are sealed, and their key stands in such a page. The
-     * writer copies the log into the database itself, when nobody waits for it. */
-    char *pragmas = sqlite3_mprintf("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                    "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = FAST;"
-                                    "PRAGMA journal_size_limit = %d; PRAGMA cache_size = -%d",
-                                    STORE_WAL_PAGES_MAX * 4096, STORE_CACHE_KIB);
-    outcome = pragmas ? sqlite3_exec(database, pragmas, NULL, NULL, NULL) : SQLITE_NOMEM;
-    sqlite3_free(pragmas);
-    return outcome;
+    return mode == CONNECTION_WRITER
+               ? set_up_writer(database)
+               : sqlite3_exec(database, "PRAGMA query_only = ON", NULL, NULL, NULL);
 }
 
 bool connection_open(struct connection *connection, const char *path, enum connection_mode mode,
@@ -97,6 +118,7 @@ bool connection_open(struct connection *connection, const char *path, enum conne
     *connection = (struct connection){0};
     if (mode == CONNECTION_WRITER && !create_file(path, why))
         return false;
+    /* Not through a link: who can write into the directory must not choose what else is opened. */
     int flags = mode == CONNECTION_READ_ONLY ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     int outcome = sqlite3_open_v2(path, &connection->database,
                                   flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);

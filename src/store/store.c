@@ -8,19 +8,28 @@
 #include "claim.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 
 static const char file_name[] = "store.sqlite";
 
 /* ---- opening and closing ---- */
 
-static char *path_in(const char *directory)
+/* The directory may be reached by links, as systemd's private state directories are; the file
+ * itself may not be one (see connection_open). */
+static bool find_path(const char *directory, char **path, struct error *why)
 {
-    size_t size = strlen(directory) + sizeof "/" + sizeof file_name;
-    char *path = memory_allocate(size);
+    char real[PATH_MAX];
 
-    if (path)
-        snprintf(path, size, "%s/%s", directory, file_name);
-    return path;
+    if (!realpath(directory, real))
+        return error_system(why, errno, "cannot find the store's directory");
+    size_t size = strlen(real) + sizeof "/" + sizeof file_name;
+    *path = memory_allocate(size);
+    if (!*path)
+        return error_set(why, ERROR_TEMPORARY, "4.3.1", "memory is out");
+    snprintf(*path, size, "%s/%s", real, file_name);
+    return true;
 }
 
 static bool open_first_reader(struct store *store, struct error *why)
@@ -44,8 +53,7 @@ bool store_open(const char *directory, enum store_mode mode, struct store_shared
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->returned, NULL);
     store->mode = mode;
-    store->path = path_in(directory);
-    bool is_open = store->path != NULL || error_set(why, ERROR_TEMPORARY, "4.3.1", "memory is out");
+    bool is_open = find_path(directory, &store->path, why);
     if (is_open && mode == STORE_READ_WRITE)
         is_open = writer_start(store->path, shared, clock, entropy, &store->writer, why);
     if (!is_open || !open_first_reader(store, why)) {

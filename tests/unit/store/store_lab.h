@@ -26,7 +26,7 @@ enum {
 #define LAB_HOUR ((int64_t)3600000)
 
 struct lab {
-    char directory[64];
+    char directory[80];
     struct clock_by_hand hand;
     struct clock clock;
     struct store_shared *shared;

@@ -140,6 +140,25 @@ static void a_directory_that_is_not_there_is_named(void **state)
                             &entropy_of_system, &store, &why));
 }
 
+static void a_directory_may_be_a_link_but_the_file_may_not(void **state)
+{
+    struct lab *lab = *state;
+    struct lab linked = *lab;
+    struct id id = lab_accept(lab, "a.example");
+
+    lab_close(lab);
+    snprintf(linked.directory, sizeof linked.directory, "%.60s-link", lab->directory);
+    assert_int_equal(symlink(lab->directory, linked.directory), 0);
+    lab_open(&linked);
+    assert_true(lab_has_message(&linked, id));
+    lab_close(&linked);
+    unlink(linked.directory);
+
+    assert_int_equal(rename(lab_path(lab, "store.sqlite"), lab_path(lab, "other")), 0);
+    assert_int_equal(symlink("other", lab_path(lab, "store.sqlite")), 0);
+    assert_int_equal(refused_to_open(lab, STORE_READ_WRITE).kind, ERROR_TEMPORARY);
+}
+
 static void a_store_opened_for_reading_reads_and_writes_nothing(void **state)
 {
     struct lab *lab = *state;
@@ -340,6 +359,7 @@ int main(void)
         ROW(a_foreign_database_is_refused),
         ROW(a_damaged_file_is_named),
         ROW(a_directory_that_is_not_there_is_named),
+        ROW(a_directory_may_be_a_link_but_the_file_may_not),
         ROW(a_store_opened_for_reading_reads_and_writes_nothing),
         ROW(a_changed_leaf_is_not_whole),
         ROW(a_purged_row_is_seen_as_purged),
