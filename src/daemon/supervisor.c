@@ -209,20 +209,18 @@ static void start_or_put_off(struct supervisor *s, enum role role)
     child->restart = deadline_in_ms(RESTART_LONGEST_MS);
 }
 
-static void log_death(enum role role, int status)
+static void log_death(enum role role, int status, const char *fact)
 {
+    const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
     char code[16];
 
-    if (WIFSIGNALED(status)) {
-        const char *name = sigabbrev_np(WTERMSIG(status));
-
-        log_fact(LOG_LEVEL_ALARM, "a role was killed and is started again",
-                 {"role", span_of(role_name(role))}, {"signal", span_of(name ? name : "?")});
-        return;
-    }
-    snprintf(code, sizeof code, "%d", WEXITSTATUS(status));
-    log_fact(LOG_LEVEL_ALARM, "a role ended and is started again",
-             {"role", span_of(role_name(role))}, {"status", span_of(code)});
+    snprintf(code, sizeof code, "%d", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    if (WIFSIGNALED(status))
+        log_fact(LOG_LEVEL_ALARM, fact, {"role", span_of(role_name(role))},
+                 {"signal", span_of(name ? name : "?")});
+    else
+        log_fact(LOG_LEVEL_ALARM, fact, {"role", span_of(role_name(role))},
+                 {"status", span_of(code)});
 }
 
 static void bury(struct supervisor *s, enum role role, int status)
@@ -234,15 +232,18 @@ static void bury(struct supervisor *s, enum role role, int status)
     descriptor_close(&child->link);
     s->board->roles[role].pid = 0;
     s->board->roles[role].last_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    if (s->is_stopping)
+    if (s->is_stopping) {
+        if (status != 0)
+            log_death(role, status, "a role did not end in order");
         return;
+    }
     if (is_first && WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_HOPELESS) {
         log_fact(LOG_LEVEL_ALARM, "a role cannot work: the gateway ends",
                  {"role", span_of(role_name(role))});
         s->exit_status = EXIT_FAILURE;
         return;
     }
-    log_death(role, status);
+    log_death(role, status, "a role died and is started again");
     s->board->roles[role].restarts++;
     if (child->back_off_ms == 0 ||
         monotonic_ns() - child->started_ns > (int64_t)RESTART_FORGIVEN_MS * 1000000)
