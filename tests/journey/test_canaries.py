@@ -3,6 +3,7 @@
 that a letter can be in, and the words are looked for, in every form, in all that the gateway leaves behind."""
 
 import base64
+import contextlib
 import os
 import quopri
 import secrets
@@ -93,37 +94,37 @@ class Watch:
         self.findings, self.looked_at = {}, {}
 
     def look(self, stage):
-        found, names = [], set()
+        found, names, seen = [], set(), set()
         for path in self.files():
-            try:
-                data = path.read_bytes()
-            except OSError:
-                continue  # it went while we looked
-            names.add(path.name)
-            found += [f"{path.name}: {what}" for what in self.words.found_in(data)]
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path, "rb") as file:
+                status = os.fstat(file.fileno())
+                if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    names.add(path.name)
+                    found += [f"{path.name}: {what}" for what in self.words.found_in(file.read())]
         for name, proxy in self.proxies.items():
             found += [f"the wire, {name}: {what}" for what in self.words.found_in(proxy.recorded)]
         self.findings[stage], self.looked_at[stage] = found, names
 
     def files(self):
-        """All below the test's own folder, and what the processes have open, even where its name is gone; each
-        file once."""
+        """All below the test's own folder, then what the processes have open, even where its name is gone."""
         files = [path for path in sorted(self.internet.folder.rglob("*")) if path.is_file()]
         process = self.internet.gateway.process
         if process.poll() is None:
             for pid in (process.pid, *self.internet.gateway.roles().values()):
                 files += self.open_files(pid)
-        return {(path.stat().st_dev, path.stat().st_ino): path for path in reversed(files)}.values()
+        return files
 
     @staticmethod
     def open_files(pid):
-        """But for memory files, which are no disk."""
-        try:
-            links = [Path(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
-            return [link for link in links if not os.readlink(link).startswith("/memfd:")
-                    and stat.S_ISREG(os.stat(link).st_mode)]
-        except OSError:
-            return []
+        """But for sockets and the like, and memory files, which are no disk."""
+        found = []
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                link = f"/proc/{pid}/fd/{number}"
+                if os.readlink(link).startswith("/") and not os.readlink(link).startswith(("/memfd:", "/dev/")):
+                    found.append(Path(link))
+        return found
 
 
 class Story:
