@@ -227,7 +227,7 @@ void aftermath_expire(struct aftermath *a, struct delivery *delivery)
         will_return(a, delivery);
         break;
     case STEP_END:
-        assert(!"the end of what was not delivered");
+        assert(false && "the end of what was not delivered");
     }
 }
 

@@ -243,7 +243,7 @@ static void demand_of_way(const struct demand *demand, struct target *target)
     case WAY_HOLD:
     case WAY_RETURN:
     case WAY_COUNT:
-        assert(!"a way out by MX");
+        assert(false && "a way out by MX");
     }
     if (demand->way != WAY_CLEARTEXT && demand->name_count > 0) {
         demand_name(target, demand->names, demand->name_count);

@@ -179,6 +179,28 @@ static void a_hold_that_ends_returns_and_never_sends(void **state)
     house_close();
 }
 
+static void what_a_rule_held_too_long_is_reported(void **state)
+{
+    static const char *const ladders[] = {"{ hold for 1 day }", "{ return }"};
+    const struct peer peers[] = {{.number = 19, .flags = PEER_LMTP}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ladders); i++) {
+        struct id id;
+
+        OPEN(PEERS(peers));
+        id = house_accept(&(struct letter_plan){.ladder = ladders[i],
+                                                .recipients = {"a@one.example", "b@one.example"},
+                                                .is_stored_only = true,
+                                                .accepted_ago_ms = 2 * (int64_t)DAY_MS});
+        house_expect(id, 1, DELIVERY_RETURNED);
+        house_expect(id, 2, DELIVERY_RETURNED);
+        wait_for(19, "[final]");
+        assert_int_equal(house_reports(), 1);
+        house_close();
+    }
+}
+
 static const struct tamper_row {
     const char *name, *sql, *reason;
 } tampers[] = {
@@ -323,6 +345,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(five_days_are_enough),
     cmocka_unit_test(patience_that_is_over_climbs_without_the_network),
     cmocka_unit_test(a_hold_that_ends_returns_and_never_sends),
+    cmocka_unit_test(what_a_rule_held_too_long_is_reported),
     cmocka_unit_test(one_spoiled_entry_holds_up_no_other),
     cmocka_unit_test(stopping_before_the_dot_puts_back),
     cmocka_unit_test(stopping_behind_the_dot_tells_of_a_possible_duplicate),
