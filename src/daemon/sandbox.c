@@ -34,7 +34,7 @@ static const struct {
 };
 _Static_assert(sizeof walls / sizeof walls[0] == ROLE_COUNT, "a role without walls");
 
-static bool limit(int resource, rlim_t most, struct error *why)
+static bool limit(__rlimit_resource_t resource, rlim_t most, struct error *why)
 {
     struct rlimit now;
 
