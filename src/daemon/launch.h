@@ -28,6 +28,6 @@ struct launch {
     const struct placement *placements;
     size_t placement_count;
 };
-/* *pid is the child's. It begins with an empty environment (but for test hooks), in a session of
- * its own, and ends at once with a log line where something stands in its way. */
+/* *pid is the child's. It begins with an empty environment (but for test hooks), and ends at once
+ * with a log line where something stands in its way. */
 MUST_USE bool launch(const struct launch *launch, pid_t *pid, struct error *why);

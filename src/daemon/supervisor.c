@@ -6,6 +6,7 @@
 #include "base/descriptor.h"
 #include "base/memory.h"
 #include "bundle.h"
+#include "common.h"
 #include "launch.h"
 #include "net/tls.h"
 #include "premises.h"
@@ -50,6 +51,7 @@ struct supervisor {
     struct child children[ROLE_COUNT];
     char state_directory[STATE_PATH_MAX];
     struct board *board;
+    int64_t restart_longest_ms;
     bool may_create_keys;
     bool is_stopping;
     int exit_status; /* NO_EXIT_YET, or why it must end at once */
@@ -248,10 +250,10 @@ static void bury(struct supervisor *s, enum role role, int status)
     if (child->back_off_ms == 0 ||
         monotonic_ns() - child->started_ns > (int64_t)RESTART_FORGIVEN_MS * 1000000)
         child->back_off_ms = RESTART_FIRST_MS;
-    else if (child->back_off_ms < RESTART_LONGEST_MS / 2)
+    else if (child->back_off_ms < s->restart_longest_ms / 2)
         child->back_off_ms *= 2;
     else
-        child->back_off_ms = RESTART_LONGEST_MS;
+        child->back_off_ms = s->restart_longest_ms;
     child->restart = deadline_in_ms(child->back_off_ms);
 }
 
@@ -512,6 +514,17 @@ static void tell_of_laboratory(const struct settings *settings)
                  {"network", settings->laboratory.host});
 }
 
+/* For tests, which kill often. */
+static bool set_limit(void *limits, struct span name, long long value)
+{
+    struct supervisor *s = limits;
+
+    if (!span_equal(name, SPAN_LITERAL("restart_longest_ms")) || value < 1)
+        return false;
+    s->restart_longest_ms = value;
+    return true;
+}
+
 int supervise(const char *policy_path, enum log_level least)
 {
     static struct supervisor supervisor; /* large, and there is one */
@@ -519,8 +532,12 @@ int supervise(const char *policy_path, enum log_level least)
     uint32_t errors, line;
     struct error why;
 
-    *s = (struct supervisor){
-        .policy_path = policy_path, .least = least, .exit_status = NO_EXIT_YET, .bundle = -1};
+    *s = (struct supervisor){.policy_path = policy_path,
+                             .least = least,
+                             .exit_status = NO_EXIT_YET,
+                             .bundle = -1,
+                             .restart_longest_ms = RESTART_LONGEST_MS};
+    common_test_limits("supervisor.", set_limit, s);
     for (enum role role = 0; role < ROLE_COUNT; role++)
         s->children[role].link = -1;
     umask(077);
