@@ -138,6 +138,7 @@ void accept_message(struct session *session)
         say_not_now(session, &why);
     } else {
         acknowledge(&acceptance);
+        session->errors = 0; /* who brings mail may err now and then */
         for (size_t i = 0; i < acceptance.group_count; i++) {
             group_hand_over(&acceptance, &acceptance.groups[i]);
             log_group(&acceptance, &acceptance.groups[i]);

@@ -137,7 +137,7 @@ static bool grow_arena(struct session *session)
 {
     if (session->arena)
         return true;
-    session->arena = arena_new("transaction", RECEIVE_ARENA_MAX);
+    session->arena = arena_new_secret("transaction", RECEIVE_ARENA_MAX);
     if (!session->arena)
         return false;
     /* The first block is made large enough for a common transaction, and is kept by each reset. */
@@ -462,7 +462,7 @@ void session_run(struct session *session)
     struct span line;
 
     session->end = deadline_in_ms(limits->session_total_ms);
-    buffer_init(&session->body, RECEIVE_BODY_FIRST);
+    buffer_init_secret(&session->body, RECEIVE_BODY_FIRST);
     trust_client(session);
     if (session->listener->how->kind != LISTENER_SUBMISSIONS || shake_hands(session)) {
         greet(session);

@@ -1,4 +1,5 @@
-/* One SMTP session as its commands, its data and its acceptance see it. */
+/* One SMTP session as its commands, its data and its acceptance see it. What it knew of a message
+ * is wiped with the transaction: whoever takes this process over learns nothing of the past. */
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
@@ -65,7 +66,8 @@ struct session {
     char helo[HELO_SIZE];
     size_t helo_len;  /* 0: not said yet */
     bool is_extended; /* EHLO, not HELO */
-    unsigned errors, commands, messages;
+    unsigned errors;  /* wrong commands since the last message that was taken */
+    unsigned commands, messages;
     bool was_data_refused; /* the last command: what comes next may be text, and never commands */
     bool is_over;          /* the last reply is written, or can no longer be */
     bool is_cut_short;     /* by us: the client may still be talking */

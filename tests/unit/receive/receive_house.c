@@ -515,14 +515,19 @@ void assert_last_leaf(enum event_kind kind, enum event_field_id field, const cha
     assert_string_equal(shown, text);
 }
 
-uint64_t house_messages(void)
+uint64_t house_messages_now(void)
 {
     struct store_counts counts;
     struct error why;
 
-    house_settle();
     assert_true(store_count(house.store, &counts, &why));
     return counts.messages;
+}
+
+uint64_t house_messages(void)
+{
+    house_settle();
+    return house_messages_now();
 }
 
 struct fresh_message house_take(struct arena *arena)

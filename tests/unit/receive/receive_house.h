@@ -68,5 +68,6 @@ size_t house_leaves(enum event_kind kind);
 void assert_last_leaf(enum event_kind kind, enum event_field_id field, const char *text);
 /* Messages in the store so far. */
 uint64_t house_messages(void);
+uint64_t house_messages_now(void); /* without waiting for sessions to end */
 /* The next message handed over; lives in the arena. NULL .body.data: none. */
 struct fresh_message house_take(struct arena *arena);

@@ -5,8 +5,10 @@
 #include "base/memory.h"
 #include "keys/sealing.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #define HELLO "< 220 \n> EHLO a.example\n< 250 \n"
 
@@ -456,6 +458,43 @@ static void a_commit_that_fails_is_no_250(void **state)
     assert_int_equal(house_messages() - messages, 1);
 }
 
+/* The end of data without an allocation of the client's own, which would fail in the server's
+ * place. */
+static char answer_to_dot(struct stream *client)
+{
+    int fd = stream_descriptor(client);
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    char reply[512];
+
+    assert_int_equal(send(fd, ".\r\n", 3, MSG_NOSIGNAL), 3);
+    assert_int_equal(poll(&readable, 1, 20000), 1);
+    assert_true(recv(fd, reply, sizeof reply, 0) > 4);
+    return reply[0];
+}
+
+static void memory_that_is_out_is_a_4xx_and_nothing_is_half_kept(void **state)
+{
+    unsigned refused = 0;
+
+    (void)state;
+    for (unsigned n = 1; n <= 60; n++) {
+        scoped(stream) client = house_connect(DOOR_MX, 9);
+        uint64_t messages = house_messages_now();
+        char first;
+
+        play(client, HELLO "> MAIL FROM:<a@partner.example>\n< 250 \n"
+                           "> RCPT TO:<nurse@clinic.example>\n< 250 \n> DATA\n< 354 \n> S: x\n");
+        memory_fail_after(n);
+        first = answer_to_dot(client);
+        memory_fail_after(0);
+        assert_true(first == '2' || first == '4');
+        refused += first == '4';
+        assert_int_equal(house_messages_now() - messages, first == '2');
+        play(client, "> NOOP\n< 250 \n> QUIT\n< 221 \neof\n");
+    }
+    assert_true(refused > 0);
+}
+
 static int drain(void **state)
 {
     scoped(arena) arena = arena_new_secret("test", MIB(64));
@@ -480,6 +519,7 @@ int main(void)
         cmocka_unit_test_setup(some_refused_get_their_mail_back, drain),
         cmocka_unit_test_setup(texts_are_sealed, drain),
         cmocka_unit_test_setup(a_commit_that_fails_is_no_250, drain),
+        cmocka_unit_test_setup(memory_that_is_out_is_a_4xx_and_nothing_is_half_kept, drain),
     };
     int failures;
 

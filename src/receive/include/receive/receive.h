@@ -18,21 +18,21 @@
 
 /* All in one place, so that tests can cut them; the defaults are receive_limits_default(). */
 struct receive_limits {
-    unsigned sessions_max;          /* in all; beyond: 421 4.3.2 and close */
-    unsigned sessions_per_address;  /* 421 4.7.0 */
-    unsigned active_max;            /* sessions inside a transaction at once; beyond: 452 4.3.1 to MAIL */
+    unsigned sessions_max;         /* in all; beyond: 421 4.3.2 and close */
+    unsigned sessions_per_address; /* 421 4.7.0 */
+    unsigned active_max; /* sessions inside a transaction at once; beyond: 452 4.3.1 to MAIL */
     unsigned idle_threads_min, idle_threads_max; /* blocked in accept(), per listener */
-    size_t bytes_in_flight_max;     /* of all messages; beyond: 452 4.3.1 */
-    unsigned recipients_max;        /* 452 4.5.3 */
-    unsigned errors_max;            /* wrong commands, then 421 4.7.0 */
-    unsigned commands_max;          /* per connection, then 421 4.7.0 */
-    unsigned messages_max;          /* per connection, then 421 4.7.0 */
-    int command_timeout_ms;         /* RFC 5321 section 4.5.3.2.7: 5 minutes */
-    int data_timeout_ms;            /* between two pieces of data: 3 minutes */
-    int data_total_ms;              /* for one message in all */
-    int handshake_timeout_ms;       /* 60 s at most */
+    size_t bytes_in_flight_max;                  /* of all messages; beyond: 452 4.3.1 */
+    unsigned recipients_max;                     /* 452 4.5.3 */
+    unsigned errors_max;                         /* wrong commands, then 421 4.7.0 */
+    unsigned commands_max;                       /* per connection, then 421 4.7.0 */
+    unsigned messages_max;                       /* per connection, then 421 4.7.0 */
+    int command_timeout_ms;                      /* RFC 5321 section 4.5.3.2.7: 5 minutes */
+    int data_timeout_ms;                         /* between two pieces of data: 3 minutes */
+    int data_total_ms;                           /* for one message in all */
+    int handshake_timeout_ms;                    /* 60 s at most */
     int session_total_ms;
-    int commit_wait_ms;             /* how long the keeper may take before 451 4.3.0 */
+    int commit_wait_ms; /* how long the keeper may take before 451 4.3.0 */
 };
 void receive_limits_default(struct receive_limits *limits);
 /* For tests (meson option test_hooks): sets one by its name; false: no such limit. */
