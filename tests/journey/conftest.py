@@ -186,7 +186,7 @@ class Internet:
 
 
 def _internet(folder, authority, name):
-    path = Path(tempfile.mkdtemp(prefix=name[:40].replace("/", "_") + "-", dir=folder))
+    path = Path(tempfile.mkdtemp(prefix=name[:20].replace("/", "_") + "-", dir=folder))
     path.chmod(0o755)
     made = Internet(path, authority)
     yield made
