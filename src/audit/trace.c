@@ -164,15 +164,20 @@ static void put_proof(struct buffer *out, const struct told *told)
 static void tell_attempt(struct teller *teller, const struct told *told, struct buffer *out)
 {
     const struct event_field *reply = event_field_find(told->fields, told->count, FIELD_PEER_REPLY);
-    bool was_tried = has(told, FIELD_WAY) || has(told, FIELD_HOST);
+    const struct event_field *way = event_field_find(told->fields, told->count, FIELD_WAY);
+    bool was_held = way && span_equal(way->text, SPAN_LITERAL("hold"));
+    bool was_tried = way || has(told, FIELD_HOST);
 
-    if (was_tried && number(told, FIELD_ATTEMPT) > 0)
+    if (was_held)
+        put(out, "The hold ended");
+    else if (was_tried && number(told, FIELD_ATTEMPT) > 0)
         buffer_append_format(out, "Attempt %" PRIu64, number(told, FIELD_ATTEMPT));
     else if (was_tried)
         put(out, "An attempt");
     else
         put(out, "Without an attempt");
-    put_field(out, told, " by ", FIELD_WAY, "");
+    if (!was_held)
+        put_field(out, told, " by ", FIELD_WAY, "");
     put_field(out, told, ", at ", FIELD_HOST, "");
     put_field(out, told, " (", FIELD_ADDRESS, ")");
     put_proof(out, told);

@@ -168,12 +168,18 @@ static bool begin(struct control *control, struct error *why)
 
 static void end(struct control *control)
 {
+    struct error why;
+
     control->is_stopping = true;
     shutdown(FD_CONTROL, SHUT_RD);
     doorbell_ring(control->common.shared, DOORBELL_CHECKPOINT);
     for (size_t i = 0; i < control->thread_count; i++)
         pthread_join(control->threads[i], NULL);
     pthread_join(control->journal, NULL);
+    /* What was written since the last minute is signed too; without a keeper, at the next start. */
+    if (!journal_checkpoint(control->common.store, control->common.keeper, &control->common.clock,
+                            &why))
+        log_error(LOG_LEVEL_WARNING, "no last checkpoint was made", &why);
     common_end(&control->common);
 }
 
