@@ -13,11 +13,12 @@ void session_reset(struct session *session)
     if (transaction->is_open) {
         service_leave_transaction(session->receive);
         service_give_bytes(session->receive, transaction->bytes_taken);
+        service_give_bytes(session->receive, transaction->attempts * RECEIVE_RECIPIENT_BYTES);
         policy_free(transaction->policy);
     }
     transaction->is_open = false;
     transaction->policy = NULL;
-    transaction->bytes_taken = 0;
+    transaction->bytes_taken = transaction->attempts = 0;
     buffer_truncate(&session->body, 0);
     if (session->body.capacity > RECEIVE_BODY_KEPT || session->body.failed)
         buffer_clear(&session->body);
@@ -300,6 +301,23 @@ static bool judge_recipient(struct session *session, struct span argument,
            trust_recipient(session, transaction->policy, session->arena, recipient, why);
 }
 
+/* However a client may repeat itself, what that costs us is counted and has an end. */
+static bool may_try(struct session *session)
+{
+    struct transaction *transaction = &session->transaction;
+
+    if (transaction->attempts >= 2 * (size_t)session->receive->terms.limits.recipients_max) {
+        say(session, 452, "4.5.3", "Too many recipients, send to this one separately");
+        return false;
+    }
+    if (!service_take_bytes(session->receive, RECEIVE_RECIPIENT_BYTES)) {
+        say(session, 452, "4.3.1", "Too much mail at once, try again shortly");
+        return false;
+    }
+    transaction->attempts++;
+    return true;
+}
+
 static void rcpt(struct session *session, struct span argument)
 {
     struct transaction *transaction = &session->transaction;
@@ -311,6 +329,8 @@ static void rcpt(struct session *session, struct span argument)
         say_wrong(session, 503, "5.5.1", "The message has begun");
         return;
     }
+    if (!may_try(session))
+        return;
     if (!judge_recipient(session, argument, &recipient, &why)) {
         tell_refused(session, EVENT_MESSAGE_REFUSED, why.status, why.text);
         say_no(session, &why);

@@ -37,6 +37,7 @@ struct transaction {
     size_t sender_organisation; /* of a trusted client's sender */
     struct recipient *recipients;
     size_t recipient_count, recipient_capacity;
+    size_t attempts;   /* RCPTs, each with its RECEIVE_RECIPIENT_BYTES taken */
     bool has_chunks;   /* BDAT has begun: no DATA, no RCPT any more */
     bool is_refused;   /* a chunk was refused: only RSET helps (RFC 3030 section 2) */
     bool is_told;      /* the journal has heard of its refusal */

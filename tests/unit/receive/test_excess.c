@@ -223,6 +223,7 @@ static void recipients_messages_and_commands_are_counted(void **state)
             HELLO ENVELOPE "> RCPT TO:<b@clinic.example>\n< 250 \n"
                            "> RCPT TO:<c@clinic.example>\n< 452 4.5.3\n"
                            "> RCPT TO:<b@clinic.example>\n< 250 \n"
+                           "> RCPT TO:<b@clinic.example>\n< 452 4.5.3\n"
                            "> DATA\n< 354 \n> .\n< 250 \n> QUIT\n< 221 \neof\n");
     play_at(DOOR_MX, 9,
             HELLO ENVELOPE "> DATA\n< 354 \n> .\n< 250 \n" ENVELOPE "> DATA\n< 354 \n> .\n< 250 \n"

@@ -9,6 +9,9 @@ enum {
     RECEIVE_STACK_BYTES_SANITIZED = 2 << 20,
     /* What a transaction needs beside its text: recipients, decisions, leaves, sealed texts. */
     RECEIVE_ARENA_MAX = 16 << 20,
+    /* Of these, what one RCPT may come to before the message is committed: it counts as bytes in
+     * flight, whether the recipient was taken or not. */
+    RECEIVE_RECIPIENT_BYTES = 3 << 10,
     /* Taken at once at the first transaction, so that a common one needs no second block. */
     RECEIVE_ARENA_FIRST = 12 << 10,
     /* The text's buffer begins with this much, and is kept for the next message up to this much. */
