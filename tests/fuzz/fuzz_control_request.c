@@ -15,11 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     scoped_buffer printed;
     struct error why;
 
+    buffer_init(&printed, CONTROL_REQUEST_MAX + 4);
     if (!control_request_parse(bytes, &request, &why)) {
         assert(why.kind == ERROR_REJECTED);
         return 0;
     }
-    buffer_init(&printed, CONTROL_REQUEST_MAX + 4);
     control_request_print(&request, &printed);
     assert(!printed.failed);
     assert(span_equal(span_from(buffer_span(&printed), 4), bytes));
