@@ -122,12 +122,13 @@ static _Noreturn void live(const struct launch *launch)
     char name[32];
     char program[] = "letterlockd", flag[] = "--role";
     char *arguments[] = {program, flag, name, NULL};
-    char *environment[4] = {NULL};
+    char *environment[8] = {NULL}; /* empty, but for what tests ask for */
     int exe = moved_up(launch->program);
     sigset_t none;
 
 #ifdef LETTERLOCK_TEST_HOOKS
-    static const char *const hooks[] = {"LETTERLOCK_TEST_LIMITS", "LETTERLOCK_TEST_CLOCK"};
+    static const char *const hooks[] = {"LETTERLOCK_TEST_LIMITS", "LETTERLOCK_TEST_CLOCK",
+                                        "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"};
     static char kept[sizeof hooks / sizeof hooks[0]][4096];
 
     for (size_t i = 0, n = 0; i < sizeof hooks / sizeof hooks[0]; i++) {
