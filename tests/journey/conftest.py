@@ -183,6 +183,9 @@ class Internet:
         for server in self.servers:
             server.stop()
         self.names.stop()
+        if self.gateway:  # where the daemon was built with sanitizers
+            log = self.gateway.log()
+            assert "Sanitizer" not in log and "runtime error:" not in log, log[-20000:]
 
 
 def _internet(folder, authority, name):

@@ -240,7 +240,7 @@ def test_many_reloads_under_load_lose_and_interrupt_nothing(clinic):
 # ---- starting ----
 
 def check(internet, text):
-    path = clinic.internet.folder / "wrong.conf"
+    path = internet.folder / "wrong.conf"
     path.write_bytes(text.encode("latin-1"))
     result = subprocess.run([BUILD / "src/daemon/letterlockd", "-c", path, "-n"], capture_output=True, text=True,
                             errors="replace", timeout=30)
