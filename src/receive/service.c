@@ -26,7 +26,6 @@ void receive_limits_default(struct receive_limits *limits)
         .data_total_ms = 1800000,
         .handshake_timeout_ms = 30000,
         .session_total_ms = 14400000,
-        .commit_wait_ms = 30000,
     };
 }
 
@@ -55,8 +54,7 @@ static const struct limit_place {
     UNSIGNED_LIMIT(commands_max),     UNSIGNED_LIMIT(messages_max),
     INT_LIMIT(command_timeout_ms),    INT_LIMIT(data_timeout_ms),
     INT_LIMIT(data_total_ms),         INT_LIMIT(handshake_timeout_ms),
-    INT_LIMIT(session_total_ms),      INT_LIMIT(commit_wait_ms),
-};
+    INT_LIMIT(session_total_ms),  };
 
 bool receive_limits_set(struct receive_limits *limits, struct span name, long long value)
 {

@@ -23,7 +23,7 @@ static void limits_are_set_by_name(void **state)
         "sessions_max",     "sessions_per_address", "active_max",         "idle_threads_min",
         "idle_threads_max", "bytes_in_flight_max",  "recipients_max",     "errors_max",
         "commands_max",     "messages_max",         "command_timeout_ms", "data_timeout_ms",
-        "data_total_ms",    "handshake_timeout_ms", "session_total_ms",   "commit_wait_ms",
+        "data_total_ms",    "handshake_timeout_ms", "session_total_ms",
     };
     struct receive_limits limits, before;
 
@@ -34,7 +34,7 @@ static void limits_are_set_by_name(void **state)
         assert_true(receive_limits_set(&limits, span_of(names[i]), 7));
         assert_memory_not_equal(&limits, &before, sizeof limits);
     }
-    assert_int_equal(limits.commit_wait_ms, 7);
+    assert_int_equal(limits.session_total_ms, 7);
     receive_limits_default(&limits);
     assert_true(receive_limits_set(&limits, SPAN_LITERAL("bytes_in_flight_max"), 1000));
     assert_int_equal(limits.bytes_in_flight_max, 1000);

@@ -24,15 +24,14 @@ struct receive_limits {
     unsigned idle_threads_min, idle_threads_max; /* blocked in accept(), per listener */
     size_t bytes_in_flight_max;                  /* of all messages; beyond: 452 4.3.1 */
     unsigned recipients_max;                     /* 452 4.5.3 */
-    unsigned errors_max;                         /* wrong commands, then 421 4.7.0 */
-    unsigned commands_max;                       /* per connection, then 421 4.7.0 */
-    unsigned messages_max;                       /* per connection, then 421 4.7.0 */
-    int command_timeout_ms;                      /* RFC 5321 section 4.5.3.2.7: 5 minutes */
-    int data_timeout_ms;                         /* between two pieces of data: 3 minutes */
-    int data_total_ms;                           /* for one message in all */
-    int handshake_timeout_ms;                    /* 60 s at most */
-    int session_total_ms;
-    int commit_wait_ms; /* how long the keeper may take before 451 4.3.0 */
+    unsigned errors_max;      /* wrong ones since a message was taken: 421 4.7.0 */
+    unsigned commands_max;    /* per connection, then 421 4.7.0 */
+    unsigned messages_max;    /* per connection, then 421 4.7.0 */
+    int command_timeout_ms;   /* RFC 5321 section 4.5.3.2.7: 5 minutes */
+    int data_timeout_ms;      /* between two pieces of data: 3 minutes */
+    int data_total_ms;        /* for one message in all */
+    int handshake_timeout_ms; /* 60 s at most */
+    int session_total_ms;     /* then 421 4.4.2, but never inside a message */
 };
 void receive_limits_default(struct receive_limits *limits);
 /* For tests (meson option test_hooks): sets one by its name; false: no such limit. */
@@ -56,7 +55,10 @@ struct receive_terms {
     struct receive_limits limits;
 };
 struct receive;
-/* Starts the threads that accept. */
+/* Starts the threads that accept. They are woken from accept() by SIGURG, whose handler becomes one
+ * that does nothing. The system's limit of open files may lower sessions_max, so that the store and
+ * the siblings keep some. What `terms` points to must outlive receive_free(); listeners are copied.
+ * Fails with ERROR_INTERNAL where the system has no memory, threads or descriptors. */
 MUST_USE bool receive_start(const struct receive_terms *terms, struct receive **out,
                             struct error *why);
 /* No new sessions; idle ones get 421 4.3.2; those inside a message may finish until the deadline,
