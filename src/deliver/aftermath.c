@@ -29,7 +29,7 @@ static int64_t in_queue_time(const struct aftermath *a, int64_t at_ms)
     return at_ms + queue_clock_ahead_ms(room(a)->queue_clock);
 }
 
-/* The rows stay leased until a restart frees them: nothing is lost, but somebody should know. */
+/* The rows' leases run out, and they are tried again: nothing is lost, but somebody should know. */
 static void tell_no_memory(const struct aftermath *a)
 {
     char id[ID_TEXT_SIZE];

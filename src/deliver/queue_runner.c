@@ -48,10 +48,12 @@ static bool take_fresh(struct runner *runner)
             break;
         }
         took_any = true;
-        if (fresh.lease == deliver->lease)
+        if (fresh.lease == deliver->lease &&
+            now_ms(runner) - fresh.accepted_at_ms < FRESH_AGE_MAX_MS)
             intake_fresh(letter, &fresh);
         else
-            letter_unref(letter); /* of somebody before us: its rows are free again */
+            letter_unref(
+                letter); /* of somebody before us, or too old: its rows are, or will be, free */
     }
     return took_any;
 }
@@ -119,17 +121,25 @@ static void look_into_store(struct runner *runner)
     }
 }
 
+static bool is_in_hand(void *self, struct id message, uint32_t delivery)
+{
+    return schedule_holds(self, message, delivery);
+}
+
 static void renew_leases(struct runner *runner)
 {
     struct deliver *deliver = runner->deliver;
     int64_t now = now_ms(runner);
+    const struct store_renewal renewal = {.lease = deliver->lease,
+                                          .until_ms = now + deliver->terms.limits.lease_ms,
+                                          .is_in_hand = is_in_hand,
+                                          .self = deliver->schedule};
     struct error why;
 
     if (now < runner->renew_at_ms)
         return;
     runner->renew_at_ms = now + deliver->terms.limits.lease_ms / 3;
-    if (!store_leases_renew(deliver->terms.store, deliver->lease,
-                            now + deliver->terms.limits.lease_ms, &why))
+    if (!store_leases_renew(deliver->terms.store, &renewal, &why))
         runner->renew_at_ms = now + RECORD_AGAIN_MS;
 }
 

@@ -175,26 +175,49 @@ bool claim_apply(struct ledger *ledger, void *self, struct error *why)
     return true;
 }
 
-static bool change_leases(struct ledger *ledger, enum sql sql, const struct lease_job *job,
-                          struct error *why)
+static bool renew_lease(struct ledger *ledger, const struct id *message, uint32_t delivery,
+                        int64_t until_ms, struct error *why)
 {
     struct query query;
 
-    query_begin(&query, &ledger->connection, sql);
-    query_int(&query, (int64_t)job->lease);
-    query_int(&query, job->at_ms);
-    return ledger_touch_returned(ledger, &query, why);
+    query_begin(&query, &ledger->connection, SQL_RENEW_LEASE);
+    query_bytes(&query, row_id_bytes(message));
+    query_int(&query, delivery);
+    query_int(&query, until_ms);
+    return query_run(&query, why);
 }
 
+/* A row that is renewed leaves the part of the index that is walked. */
 bool claim_apply_renewal(struct ledger *ledger, void *self, struct error *why)
 {
-    return change_leases(ledger, SQL_RENEW_LEASES, self, why);
+    const struct store_renewal *renewal = self;
+    bool is_done = true;
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_LEASED_DELIVERIES);
+    query_int(&query, (int64_t)renewal->lease);
+    query_int(&query, renewal->until_ms);
+    while (is_done && query_row(&query)) {
+        uint32_t delivery = (uint32_t)query_get_int(&query, 1);
+        struct id message;
+
+        query_get_exactly(&query, 0, message.bytes, ID_BYTES);
+        if (renewal->is_in_hand(renewal->self, message, delivery))
+            is_done = renew_lease(ledger, &message, delivery, renewal->until_ms, why);
+    }
+    return query_end(&query, why) && is_done;
 }
 
 bool claim_apply_end(struct ledger *ledger, void *self, struct error *why)
 {
+    const struct lease_job *job = self;
+    struct query query;
+
     ledger->is_queue_due = true;
-    return change_leases(ledger, SQL_END_LEASES, self, why);
+    query_begin(&query, &ledger->connection, SQL_END_LEASES);
+    query_int(&query, (int64_t)job->lease);
+    query_int(&query, job->at_ms);
+    return ledger_touch_returned(ledger, &query, why);
 }
 
 /* The first row's number; *earliest stays where it is earlier, or where there is none. */

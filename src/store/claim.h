@@ -13,12 +13,14 @@ struct claim_job {
 /* self is a struct claim_job. */
 MUST_USE bool claim_apply(struct ledger *ledger, void *self, struct error *why);
 
+/* self is a struct store_renewal. */
+MUST_USE bool claim_apply_renewal(struct ledger *ledger, void *self, struct error *why);
+
 struct lease_job {
     uint64_t lease;
     int64_t at_ms;
 };
 /* self is a struct lease_job. */
-MUST_USE bool claim_apply_renewal(struct ledger *ledger, void *self, struct error *why);
 MUST_USE bool claim_apply_end(struct ledger *ledger, void *self, struct error *why);
 
 /* A look, by any connection. */

@@ -116,11 +116,11 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
                             "WHERE message = ?1 AND number = ?2 RETURNING destination"},
     [SQL_EXPIRE_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET lease = 0 "
                            "WHERE lease <> 0 AND due_at <= ?1 RETURNING destination"},
-    /* The next four walk an index that holds what is leased, and nothing else, or take its first.
+    /* The next three walk an index that holds what is leased, and nothing else, or take its first.
      */
-    [SQL_RENEW_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET due_at = ?2 "
-                          "WHERE lease = ?1 AND lease <> 0",
-                          .may_scan = true},
+    [SQL_LEASED_DELIVERIES] = {"SELECT message, number FROM delivery INDEXED BY delivery_leased "
+                               "WHERE lease = ?1 AND lease <> 0 AND due_at < ?2"},
+    [SQL_RENEW_LEASE] = {"UPDATE delivery SET due_at = ?3 WHERE message = ?1 AND number = ?2"},
     [SQL_END_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET lease = 0, due_at = ?2 "
                         "WHERE lease <> 0 AND lease <> ?1 RETURNING destination",
                         .may_scan = true},

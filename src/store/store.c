@@ -195,9 +195,9 @@ bool store_claim(struct store *store, const struct store_claim *claim, struct ar
     return true;
 }
 
-bool store_leases_renew(struct store *store, uint64_t lease, int64_t until_ms, struct error *why)
+bool store_leases_renew(struct store *store, const struct store_renewal *renewal, struct error *why)
 {
-    struct lease_job job = {.lease = lease, .at_ms = until_ms};
+    struct store_renewal job = *renewal;
     struct writer *writer;
 
     return store_writer(store, &writer, why) &&

@@ -316,6 +316,13 @@ static void a_lease_that_ran_out_frees_its_delivery(void **state)
     lab_commit(lab, &move, 1);
 }
 
+static bool is_in_hand(void *self, struct id message, uint32_t delivery)
+{
+    const struct id *held = self;
+
+    return delivery == 1 && id_equal(message, *held);
+}
+
 static void a_renewed_lease_lasts_longer(void **state)
 {
     struct lab *lab = *state;
@@ -324,11 +331,42 @@ static void a_renewed_lease_lasts_longer(void **state)
 
     lab_accept(lab, "a.example");
     assert_int_equal(lab_claim(lab, LAB_START, &claimed), 1);
-    assert_true(store_leases_renew(lab->store, LAB_LEASE, LAB_START + 3 * LAB_HOUR, &why));
-    assert_true(store_leases_renew(lab->store, 12345, LAB_START + 9 * LAB_HOUR, &why));
+    struct id held = claimed->message.id;
+    struct store_renewal renewal = {.lease = LAB_LEASE,
+                                    .until_ms = LAB_START + 3 * LAB_HOUR,
+                                    .is_in_hand = is_in_hand,
+                                    .self = &held};
+
+    assert_true(store_leases_renew(lab->store, &renewal, &why));
+    renewal.lease = 12345;
+    renewal.until_ms = LAB_START + 9 * LAB_HOUR;
+    assert_true(store_leases_renew(lab->store, &renewal, &why));
     assert_int_equal(lab_next_due(lab), LAB_START + 3 * LAB_HOUR);
     assert_int_equal(lab_claim(lab, LAB_START + 3 * LAB_HOUR - 1, &claimed), 0);
     assert_int_equal(lab_claim(lab, LAB_START + 3 * LAB_HOUR, &claimed), 1);
+}
+
+static void a_lease_of_what_nobody_has_in_hand_is_not_renewed(void **state)
+{
+    struct lab *lab = *state;
+    struct store_claimed *claimed;
+    struct draft held, lost;
+    struct error why;
+
+    draft_make(lab, &held, "a.example");
+    draft_make(lab, &lost, "a.example");
+    held.deliveries[0].lease = lost.deliveries[0].lease = LAB_LEASE;
+    held.deliveries[0].due_at_ms = lost.deliveries[0].due_at_ms = LAB_START + LAB_HOUR;
+    struct store_change changes[] = {held.change, lost.change};
+    lab_commit(lab, changes, 2);
+    struct id id = draft_id(&held);
+    const struct store_renewal renewal = {.lease = LAB_LEASE,
+                                          .until_ms = LAB_START + 3 * LAB_HOUR,
+                                          .is_in_hand = is_in_hand,
+                                          .self = &id};
+    assert_true(store_leases_renew(lab->store, &renewal, &why));
+    assert_int_equal(lab_claim(lab, LAB_START + 2 * LAB_HOUR, &claimed), 1);
+    assert_true(id_equal(claimed->message.id, draft_id(&lost)));
 }
 
 static void the_leases_of_the_dead_end_when_their_heir_starts(void **state)
@@ -421,6 +459,7 @@ int main(void)
         ROW(a_living_lease_outlasts_patience),
         ROW(a_lease_that_ran_out_frees_its_delivery),
         ROW(a_renewed_lease_lasts_longer),
+        ROW(a_lease_of_what_nobody_has_in_hand_is_not_renewed),
         ROW(the_leases_of_the_dead_end_when_their_heir_starts),
         ROW(what_is_skipped_is_not_what_is_next),
         ROW(the_bell_rings_for_what_somebody_made_due),

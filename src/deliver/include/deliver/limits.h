@@ -21,6 +21,9 @@ enum {
     LETTER_BODY_MAX = 64 << 20,
     /* Bytes of one claim's records. */
     CLAIM_ARENA_MAX = 64 << 20,
+    /* Fresh mail that lay so long in the hand-over is left to the store: the lease that receive
+     * gave it, twice as long, may have run out and have been claimed. */
+    FRESH_AGE_MAX_MS = 60 * 1000,
     /* Jobs in hand, fresh and claimed: a worker is never idle, memory never grows with the queue.
      */
     JOBS_IN_HAND_MAX = 2048,

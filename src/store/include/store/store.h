@@ -187,8 +187,16 @@ MUST_USE bool store_claim(struct store *store, const struct store_claim *claim, 
  * nothing waits. */
 MUST_USE bool store_next_due(struct store *store, const struct span *skip, size_t skip_count,
                              int64_t *due_at_ms, struct error *why);
-/* Longer leases for what is still being delivered. */
-MUST_USE bool store_leases_renew(struct store *store, uint64_t lease, int64_t until_ms,
+/* Longer leases for what is still being delivered, and for nothing else: what was born leased, and
+ * never reached its claimer because receive died on the way, must run out. */
+struct store_renewal {
+    uint64_t lease;
+    int64_t until_ms;
+    /* On the writer's thread: it must not block nor call the store. */
+    bool (*is_in_hand)(void *self, struct id message, uint32_t delivery);
+    void *self;
+};
+MUST_USE bool store_leases_renew(struct store *store, const struct store_renewal *renewal,
                                  struct error *why);
 /* At the consumer's start: rows leased to anybody else are free and due. */
 MUST_USE bool store_leases_end(struct store *store, uint64_t living_lease, int64_t now_ms,
