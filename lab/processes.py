@@ -14,7 +14,7 @@ def free_port(address="127.0.0.1"):
         with socket.socket() as probe:
             probe.bind((address, 0))
             port = probe.getsockname()[1]
-        if all(_is_free(other, port) for other in ("127.0.0.1", "127.0.1.1", "127.0.1.2", "127.0.1.3")):
+        if all(_is_free(other, port) for other in ("127.0.0.1", "127.0.1.1", "127.0.1.2", "127.0.1.3", "0.0.0.0")):
             return port
     raise RuntimeError("no free port on loopback")
 

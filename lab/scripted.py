@@ -14,7 +14,8 @@ class Message:
 
 class ScriptedServer:
     """Override the on_… methods, or give `answers`: {"MAIL": "451 4.7.1 later", …} by verb; a value may be
-    a list (one for each time, the last one stays) or a function of (server, session, line)."""
+    a list (one for each time, the last one stays) or a function of (server, session, line). Bytes go out as
+    they are; "CLOSE" closes, "SILENCE" says nothing."""
 
     def __init__(self, address, port, certificate=None, key=None, answers=None, lmtp=False,
                  extensions=("PIPELINING", "8BITMIME", "SIZE 60000000", "ENHANCEDSTATUSCODES", "CHUNKING"),
@@ -140,11 +141,8 @@ class Session:
 
     def run(self):
         try:
-            greeting = self.server.answer("GREETING", self, "", f"220 {self.server.address} scripted")
-            if greeting == "SILENCE":
-                time.sleep(600)
-            self.send(greeting)
-            if greeting.startswith("CLOSE") or self.server._stopping:
+            greeting = self.reply("GREETING", "", f"220 {self.server.address} scripted")
+            if greeting is None or self.server._stopping:
                 return
             while True:
                 line = self.read_line()
@@ -159,7 +157,9 @@ class Session:
 
     def reply(self, verb, line, usual):
         """Sends the answer; False when it says CLOSE (or is a lie about the connection)."""
-        answer = self.server.answer(verb, self, line, usual)
+        return self.deliver_answer(self.server.answer(verb, self, line, usual))
+
+    def deliver_answer(self, answer):
         if answer == "CLOSE":
             return None
         if answer == "SILENCE":
@@ -234,12 +234,7 @@ class Session:
             if isinstance(answer, str) and answer.startswith("2"):
                 with self.server.lock:
                     self.server.messages.append(message)
-            if answer == "CLOSE":
-                return False
-            if answer == "SILENCE":
-                time.sleep(600)
-            self.send(answer)
-            return True
+            return self.deliver_answer(answer) is not None
         answers = [self.server.answer("END", self, recipient, "250 2.1.5 taken") for recipient in recipients]
         taken = [who for who, answer in zip(recipients, answers) if answer.startswith("2")]
         if taken:
