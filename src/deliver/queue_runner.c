@@ -51,9 +51,8 @@ static bool take_fresh(struct runner *runner)
         if (fresh.lease == deliver->lease &&
             now_ms(runner) - fresh.accepted_at_ms < FRESH_AGE_MAX_MS)
             intake_fresh(letter, &fresh);
-        else
-            letter_unref(
-                letter); /* of somebody before us, or too old: its rows are, or will be, free */
+        else /* of somebody before us, or too old: its rows are free, or will be */
+            letter_unref(letter);
     }
     return took_any;
 }
