@@ -86,13 +86,14 @@ def header_end(data):
 
 
 def flaw(data):
-    """The reply that a letter must get which SMTP cannot carry or which is over a limit; None for a sound one."""
+    """The status with which a letter must be refused that SMTP cannot carry or that is over a limit; None for a
+    sound one."""
     if re.search(rb"\r(?!\n)|(?<!\r)\n", data) or max(map(len, data.split(b"\r\n"))) > LINE_MAX or b"\0" in data:
-        return "550 5.6.0"
+        return "5.6.0"
     end, names = header_end(data), [name_of(field) for field in fields_of(data)]
     if end + 2 * data.startswith(b"\r\n", end) > HEADER_MAX or len(names) > FIELDS_MAX:
-        return "552 5.3.4"
-    return "554 5.4.6" if names.count(b"received") > HOPS_MAX else None
+        return "5.3.4"
+    return "5.4.6" if names.count(b"received") > HOPS_MAX else None
 
 
 def below_received(data):

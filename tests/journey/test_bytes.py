@@ -79,7 +79,7 @@ class Comparison:
             self.refused += 1
             self.client.close()
             self.client = None
-        if not answer.startswith(wanted or "250 "):
+        if not re.match(f"55[0-9] {re.escape(wanted)} " if wanted else "250 ", answer):
             self.problems.append(f"{name}: wanted {wanted or 250}, got {answer}")
         elif not wanted:
             self.sent[id_in(answer)] = name, text
