@@ -22,13 +22,23 @@ class ScriptedNames:
 
     def __init__(self, address="127.0.0.1", port=0):
         self.records, self.questions, self.lock = {}, [], threading.Lock()
-        self._udp = socketserver.ThreadingUDPServer((address, port), self._handler(False), bind_and_activate=True)
-        self.address, self.port = self._udp.server_address
         socketserver.TCPServer.allow_reuse_address = True
-        self._tcp = socketserver.ThreadingTCPServer((address, self.port), self._handler(True))
+        self._udp, self._tcp = self._bind(address, port)
+        self.address, self.port = self._udp.server_address
         for server in (self._udp, self._tcp):
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def _bind(self, address, port, attempts=20):
+        """The same port by UDP and TCP: one that is free for both."""
+        udp = socketserver.ThreadingUDPServer((address, port), self._handler(False))
+        try:
+            return udp, socketserver.ThreadingTCPServer(udp.server_address, self._handler(True))
+        except OSError:
+            udp.server_close()
+            if port != 0 or attempts == 0:
+                raise
+            return self._bind(address, port, attempts - 1)
 
     def set(self, name, kind, *values):
         with self.lock:
