@@ -81,9 +81,8 @@ static void *run_session(void *self)
         expect(stream, '2', "EHLO");
     }
     while ((number = atomic_fetch_add(&load->next, 1)) < load->messages) {
-        snprintf(envelope, sizeof envelope,
-                 "MAIL FROM:<%s>\r\nRCPT TO:<r%ld@%s>\r\nDATA\r\n", load->sender, number % 100,
-                 load->recipient_domain);
+        snprintf(envelope, sizeof envelope, "MAIL FROM:<%s>\r\nRCPT TO:<r%ld@%s>\r\nDATA\r\n",
+                 load->sender, number % 100, load->recipient_domain);
         say(stream, envelope);
         expect(stream, '2', "MAIL");
         expect(stream, '2', "RCPT");
@@ -121,7 +120,8 @@ int main(int argc, char **argv)
     struct error why = {0};
 
     if (argc < 8) {
-        fprintf(stderr, "bench_load ADDRESS PORT SESSIONS MESSAGES SIZE SENDER DOMAIN [tls ROOTS]\n");
+        fprintf(stderr,
+                "bench_load ADDRESS PORT SESSIONS MESSAGES SIZE SENDER DOMAIN [tls ROOTS]\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

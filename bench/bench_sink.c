@@ -158,7 +158,8 @@ int main(int argc, char **argv)
     here.sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10));
     inet_pton(AF_INET, argv[1], &here.sin_addr);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (bind(listener, (const struct sockaddr *)&here, sizeof here) < 0 || listen(listener, 512) < 0) {
+    if (bind(listener, (const struct sockaddr *)&here, sizeof here) < 0 ||
+        listen(listener, 512) < 0) {
         perror("bench_sink");
         return 1;
     }

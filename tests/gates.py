@@ -28,7 +28,7 @@ def functions_are_simple(house):
         fields = line.split("\t")
         if len(fields) < 6:
             continue
-        complexity, lines, where = int(fields[1]), int(fields[4]), fields[5]
+        complexity, lines, where = int(fields[0]), int(fields[4]), fields[5]
         if complexity > COMPLEXITY_MAX:
             problems.append(f"{where}: complexity {complexity} (at most {COMPLEXITY_MAX})")
         if lines > FUNCTION_LINES_MAX:

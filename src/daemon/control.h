@@ -55,8 +55,8 @@ bool control_decide(struct answer *answer, struct error *why);
 bool control_checkpoint(struct answer *answer, struct error *why);
 bool control_anchor(struct answer *answer, struct error *why);
 bool control_deliveries(struct answer *answer, struct error *why);
-/* A sealed text for the asker, by the keeper: the trace_opener of a `struct answer`. Whoever calls it has
- * journalled EVENT_TEXT_OPENED before. */
+/* A sealed text for the asker, by the keeper: the trace_opener of a `struct answer`. Whoever calls
+ * it has journalled EVENT_TEXT_OPENED before. */
 bool control_open_text(void *self, const struct store_message *message, const char *what,
                        struct span sealed, struct buffer *out);
 

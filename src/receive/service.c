@@ -54,7 +54,8 @@ static const struct limit_place {
     UNSIGNED_LIMIT(commands_max),     UNSIGNED_LIMIT(messages_max),
     INT_LIMIT(command_timeout_ms),    INT_LIMIT(data_timeout_ms),
     INT_LIMIT(data_total_ms),         INT_LIMIT(handshake_timeout_ms),
-    INT_LIMIT(session_total_ms),  };
+    INT_LIMIT(session_total_ms),
+};
 
 bool receive_limits_set(struct receive_limits *limits, struct span name, long long value)
 {

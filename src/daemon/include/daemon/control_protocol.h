@@ -30,8 +30,9 @@ enum control_op {
     CONTROL_DELETE,
     CONTROL_DECIDE,
     CONTROL_CHECKPOINT,
-    CONTROL_DELIVERIES, /* .text: how many of the newest messages; with "json" behind it, for tools */
-    CONTROL_ANCHOR, /* two lines: the checkpoint key and the keeper's last checkpoint, in hex */
+    CONTROL_DELIVERIES, /* .text: how many of the newest messages; with "json" behind it, for tools
+                         */
+    CONTROL_ANCHOR,     /* two lines: the checkpoint key and the keeper's last checkpoint, in hex */
     CONTROL_OP_END
 };
 struct control_request {
