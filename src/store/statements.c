@@ -139,9 +139,10 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
     [SQL_ADD_EVENT] =
         {"INSERT INTO event(sequence, kind, at, message, delivery, organisation, detail, salt, "
          "hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
-    [SQL_LAST_EVENT] = {"SELECT " EVENT_COLUMNS " FROM event e INDEXED BY event_of_message" //
-                        WITH_ORGANISATION_OF("e") " WHERE e.message = ?1 AND e.delivery = ?2 "
-                                                  "ORDER BY e.sequence DESC LIMIT 1"},
+    [SQL_LAST_EVENT] = {"SELECT " EVENT_COLUMNS
+                        " FROM event e INDEXED BY event_of_message" WITH_ORGANISATION_OF(
+                            "e") " WHERE e.message = ?1 AND e.delivery = ?2 "
+                                 "ORDER BY e.sequence DESC LIMIT 1"},
     [SQL_EVENTS_OF_MESSAGE] = {"SELECT " EVENT_COLUMNS
                                " FROM event e INDEXED BY event_of_message" WITH_ORGANISATION_OF(
                                    "e") " WHERE e.message = ?1 ORDER BY e.sequence"},
