@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Descriptors are moved above all targets first, so that none is overwritten before its turn. */
@@ -42,23 +43,45 @@ static bool find_named_users(struct role_user users[ROLE_COUNT])
     return true;
 }
 
-void role_users_find(struct role_user users[ROLE_COUNT])
+bool role_user_take(const struct role_user *user)
 {
-    if (geteuid() != 0) {
-        log_plain(LOG_LEVEL_WARNING,
-                  "not started as root: all roles run as this user, and are kept "
-                  "apart by their sandboxes alone");
-        for (enum role role = 0; role < ROLE_COUNT; role++)
-            users[role] = (struct role_user){.uid = geteuid(), .gid = getegid()};
-        return;
-    }
-    if (find_named_users(users))
-        return;
+    return setgroups(1, &user->gid) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
+           setresuid(user->uid, user->uid, user->uid) == 0;
+}
+
+/* A root of a container may lack the right, or the number may mean nothing there. */
+static bool can_become(const struct role_user *user)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        _exit(!role_user_take(user));
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+static void find_numbers(struct role_user users[ROLE_COUNT])
+{
     log_plain(LOG_LEVEL_INFO, "the users letterlock-receive, -deliver, -control, -keeper and the "
                               "group letterlock are not all there: numbers from 61000 take their "
                               "place");
     for (enum role role = 0; role < ROLE_COUNT; role++)
         users[role] = (struct role_user){.uid = (uid_t)FALLBACK_ID + 1 + role, .gid = FALLBACK_ID};
+}
+
+void role_users_find(struct role_user users[ROLE_COUNT])
+{
+    if (geteuid() == 0) {
+        if (!find_named_users(users))
+            find_numbers(users);
+        if (can_become(&users[ROLE_KEEPER]))
+            return;
+    }
+    log_plain(LOG_LEVEL_WARNING, "without the right to change users: all roles run as this user, "
+                                 "and are kept apart by their sandboxes alone");
+    for (enum role role = 0; role < ROLE_COUNT; role++)
+        users[role] = (struct role_user){.uid = geteuid(), .gid = getegid()};
 }
 
 /* ---- the child ---- */
@@ -107,11 +130,10 @@ static void become(const struct role_user *user)
 {
     static const struct rlimit locked = {LOCKED_BYTES_MAX, LOCKED_BYTES_MAX};
 
-    if (geteuid() != 0)
-        return;
     (void)setrlimit(RLIMIT_MEMLOCK, &locked); /* keys are locked in memory where that is allowed */
-    if (setgroups(1, &user->gid) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
-        setresuid(user->uid, user->uid, user->uid) != 0)
+    if (user->uid == geteuid())
+        return;
+    if (!role_user_take(user))
         die("a role cannot become its user");
     if (setuid(0) == 0)
         die("a role could become root again");

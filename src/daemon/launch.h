@@ -14,8 +14,11 @@ struct role_user {
     gid_t gid;
 };
 /* Started as root: the users letterlock-receive … with the group letterlock, or numbers where there
- * are no such names. Else: whoever started it. Logs which. */
+ * are no such names. Without the right to change users: whoever started it. Logs which. */
 void role_users_find(struct role_user users[ROLE_COUNT]);
+
+/* For good, and the groups too. False: the right is missing, or the number means nothing here. */
+bool role_user_take(const struct role_user *user);
 
 struct placement {
     int target; /* FD_… */

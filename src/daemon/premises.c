@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/in.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -20,6 +19,7 @@
 
 /* ---- folders ---- */
 
+/* Given to its role only where it is not that role's yet: the right to may be missing. */
 static bool make_folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct error *why)
 {
     struct stat status;
@@ -30,7 +30,7 @@ static bool make_folder(const char *path, mode_t mode, uid_t uid, gid_t gid, str
         return error_system(why, errno, "the folder %s cannot be read", path);
     if (!S_ISDIR(status.st_mode))
         return error_set(why, ERROR_INTERNAL, "", "%s is no folder", path);
-    if (geteuid() == 0 && lchown(path, uid, gid) != 0)
+    if ((status.st_uid != uid || status.st_gid != gid) && lchown(path, uid, gid) != 0)
         return error_system(why, errno, "the folder %s cannot be given to its role", path);
     if (chmod(path, mode) != 0)
         return error_system(why, errno, "the mode of the folder %s cannot be set", path);
@@ -44,9 +44,7 @@ static bool can_reach(const char *path, const struct role_user *user)
     int status;
 
     if (child == 0)
-        _exit(setgroups(1, &user->gid) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
-              setresuid(user->uid, user->uid, user->uid) != 0 ||
-              access(path, R_OK | W_OK | X_OK) != 0);
+        _exit(!role_user_take(user) || access(path, R_OK | W_OK | X_OK) != 0);
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
            WEXITSTATUS(status) == 0;
 }
@@ -71,16 +69,16 @@ bool premises_prepare(const char *state_directory, const struct role_user users[
 {
     const struct role_user *keeper = &users[ROLE_KEEPER];
     const gid_t group = keeper->gid;
-    const bool is_root = geteuid() == 0;
+    const bool is_apart = keeper->uid != geteuid(); /* roles have users of their own */
     const struct {
         const char *folder;
         mode_t mode;
         uid_t uid;
     } folders[] = {
-        {"", is_root ? 0711 : 0700, 0},
-        {"/store", is_root ? 02770 : 0700, 0},
+        {"", is_apart ? 0711 : 0700, geteuid()},
+        {"/store", is_apart ? 02770 : 0700, geteuid()},
         {"/keeper", 0700, keeper->uid},
-        {"/run", is_root ? 0711 : 0700, 0},
+        {"/run", is_apart ? 0711 : 0700, geteuid()},
     };
     char path[STATE_PATH_MAX + 16];
 
@@ -89,7 +87,7 @@ bool premises_prepare(const char *state_directory, const struct role_user users[
         if (!make_folder(path, folders[i].mode, folders[i].uid, group, why))
             return false;
     }
-    for (enum role role = 0; is_root && role < ROLE_COUNT; role++) {
+    for (enum role role = 0; is_apart && role < ROLE_COUNT; role++) {
         snprintf(path, sizeof path, "%s/%s", state_directory,
                  role == ROLE_KEEPER ? "keeper" : "store");
         if (!can_reach(path, &users[role]))
