@@ -24,7 +24,8 @@ struct destination {
     int64_t put_off_until_ms;
     uint32_t failures;
     bool knows_failures;
-    bool is_ready; /* in the list below: jobs wait */
+    bool is_told_busy; /* the runner claims nothing of it until it is told otherwise */
+    bool is_ready;     /* in the list below: jobs wait */
     TAILQ_ENTRY(destination) ready;
     struct destination *next;
 };

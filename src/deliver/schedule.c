@@ -98,6 +98,18 @@ static bool has_bytes(const struct schedule *schedule, size_t bytes)
            sum <= schedule->terms.limits->bytes_in_hand_max;
 }
 
+/* How many jobs may wait for it here. */
+static size_t waiting_max(const struct schedule *schedule, const struct destination *destination)
+{
+    size_t half = JOBS_IN_HAND_MAX / 2;
+
+    if (works(schedule, destination))
+        return JOBS_PER_DESTINATION_MAX;
+    if (schedule->jobs + JOBS_UNPROVEN_SHARE < half)
+        return (half - schedule->jobs) / JOBS_UNPROVEN_SHARE;
+    return schedule->jobs < half + half / 2 ? 1 : 0;
+}
+
 /* May one more worker turn to it? */
 static bool has_place(const struct schedule *schedule, const struct destination *destination)
 {
@@ -228,8 +240,7 @@ enum schedule_add schedule_add(struct schedule *schedule, struct job *job, bool 
 
     pthread_mutex_lock(&schedule->lock);
     destination = destinations_find(&schedule->destinations, job->destination_name);
-    most = destination && works(schedule, destination) ? JOBS_PER_DESTINATION_MAX
-                                                       : JOBS_PER_UNPROVEN_MAX;
+    most = destination ? waiting_max(schedule, destination) : 0;
     if (!destination || schedule->is_stopping || destination->waiting >= most) {
         result = SCHEDULE_FULL;
     } else if (!is_due_by_store && destination->put_off_until_ms > now_ms) {
@@ -315,14 +326,15 @@ size_t schedule_busy(struct schedule *schedule, struct arena *arena, struct span
     if (*names)
         TAILQ_FOREACH(destination, &schedule->ready, ready)
         {
-            size_t most =
-                works(schedule, destination) ? JOBS_PER_DESTINATION_MAX : JOBS_PER_UNPROVEN_MAX;
+            size_t most = waiting_max(schedule, destination);
 
             if (destination->waiting < most / 2 || destination->name.len == 0)
                 continue;
             (*names)[found] = arena_copy(arena, destination->name);
-            if ((*names)[found].data)
-                found++;
+            if (!(*names)[found].data)
+                continue;
+            found++;
+            destination->is_told_busy = true;
         }
     pthread_mutex_unlock(&schedule->lock);
     return found;
@@ -390,6 +402,11 @@ static struct job *give_out(struct schedule *schedule, struct seat *seat,
     destination->waiting--;
     job->next = NULL;
     put_in_line(schedule, destination); /* behind the others, or out */
+    if (destination->is_told_busy &&
+        destination->waiting <= waiting_max(schedule, destination) / 4) {
+        destination->is_told_busy = false;
+        schedule->terms.has_room(schedule->terms.self);
+    }
     if (bytes > 0) {
         job->letter->bytes_counted = bytes;
         schedule->bytes += bytes;

@@ -29,7 +29,7 @@ struct schedule_terms {
     struct queue_clock *queue_clock;
     /* Starts one more worker, with the lock held; false: it cannot. */
     bool (*hire)(void *self);
-    /* There is room for more jobs again. */
+    /* There is room for more jobs again; may be called with the lock held. */
     void (*has_room)(void *self);
     void *self;
 };

@@ -600,6 +600,24 @@ void house_tamper(const char *sql)
     sqlite3_close(database);
 }
 
+static sqlite3 *blocker;
+
+void house_block_store(void)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/store.sqlite", rooms.directory);
+    assert_int_equal(sqlite3_open(path, &blocker), SQLITE_OK);
+    sqlite3_busy_timeout(blocker, 5000);
+    assert_int_equal(sqlite3_exec(blocker, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+}
+
+void house_free_store(void)
+{
+    assert_int_equal(sqlite3_exec(blocker, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(blocker);
+}
+
 static int count_row(void *count, int columns, char **values, char **names)
 {
     (void)columns, (void)names;

@@ -17,7 +17,7 @@
 
 /* What a peer says when a line begins with `when` ("GREETING" and "FINAL" stand for those
  * moments); the first rule with uses left counts. A reply of "" is silence until we leave; one that
- * begins with "!" is said before it closes; "tls" in its place shakes hands. */
+ * begins with "!" is said before it closes; one that begins with "~" waits for peers_release(). */
 struct manner {
     const char *when, *reply;
     int uses; /* 0: always */
@@ -40,6 +40,7 @@ struct peer {
 };
 enum { PEERS_MAX = 6, MANNERS_MAX = 12 };
 
+void peers_release(void);
 /* What the peer saw, all connections in order: each command line, "[tls]", "[connect]", "[end]". */
 struct span peer_log(unsigned number, struct arena *arena);
 /* The last message that it took, unstuffed. */
@@ -103,5 +104,8 @@ void assert_leaf_has(struct id id, uint32_t number, enum event_kind kind, enum e
 struct span house_reply(struct id id, uint32_t number, enum event_kind kind, struct arena *arena);
 /* SQL behind the store's back; while the room is stopped. */
 void house_tamper(const char *sql);
+/* The store can write nothing until it is freed again. */
+void house_block_store(void);
+void house_free_store(void);
 /* Messages in the store that are reports. */
 size_t house_reports(void);

@@ -16,6 +16,13 @@ enum { WAIT_MS = 20000 };
 static struct running running[PEERS_MAX];
 static size_t running_count;
 
+static atomic_bool is_released;
+
+void peers_release(void)
+{
+    atomic_store(&is_released, true);
+}
+
 static void note(struct running *peer, struct span text)
 {
     pthread_mutex_lock(&peer->lock);
@@ -73,6 +80,11 @@ static bool answer(struct talk *talk, const char *moment, struct span line, cons
         while (stream_peek(talk->stream, deadline_in_ms(WAIT_MS), &bytes, &why) && bytes.len > 0)
             stream_consume(talk->stream, bytes.len);
         return false;
+    }
+    if (reply[0] == '~') {
+        while (!atomic_load(&is_released))
+            poll(NULL, 0, 1);
+        return say(talk, reply + 1);
     }
     if (reply[0] == '!') {
         if (reply[1] != '\0')
@@ -250,6 +262,7 @@ void peers_start(const struct peer *plans, size_t count, uint16_t *port, struct 
                  struct tls_server *strange)
 {
     running_count = count;
+    atomic_store(&is_released, false);
     for (size_t i = 0; i < count; i++) {
         struct running *peer = &running[i];
         struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};

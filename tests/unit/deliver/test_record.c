@@ -61,6 +61,28 @@ static void a_failure_comes_back_as_one_report(void **state)
     house_close();
 }
 
+static void a_failure_that_cannot_be_stored_waits(void **state)
+{
+    static const struct manner refuses[] = {{"MAIL", "~550 5.7.1 no\r\n", 0}};
+    const struct peer peers[] = {{.number = 11, .flags = PEER_TLS, MANNERS(refuses)},
+                                 {.number = 19, .flags = PEER_LMTP}};
+    struct id id;
+
+    (void)state;
+    OPEN(PEERS(peers));
+    id = send_to("{ tls verify, hold }", "a@one.example");
+    wait_for(11, "MAIL");
+    house_block_store();
+    peers_release();
+    wait_for(11, "[end]");
+    house_free_store();
+    house_expect(id, 1, DELIVERY_RETURNED);
+    wait_for(19, "[final]");
+    assert_int_equal(house_reports(), 1);
+    assert_int_equal(house_count_leaves(id, 1, EVENT_DELIVERY_RETURNED), 1);
+    house_close();
+}
+
 static void a_bounce_never_bounces(void **state)
 {
     static const struct manner refuses[] = {{"RCPT", "550 5.1.1 nobody\r\n", 0}};
@@ -340,6 +362,7 @@ static void the_peers_words_are_sealed(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_failure_comes_back_as_one_report),
+    cmocka_unit_test(a_failure_that_cannot_be_stored_waits),
     cmocka_unit_test(a_bounce_never_bounces),
     cmocka_unit_test(what_was_refused_beside_others_is_returned),
     cmocka_unit_test(five_days_are_enough),

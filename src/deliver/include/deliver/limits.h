@@ -29,8 +29,9 @@ enum {
     JOBS_IN_HAND_MAX = 2048,
     /* Jobs that wait for one destination that works; the rest waits in the store. */
     JOBS_PER_DESTINATION_MAX = 1024,
-    /* The same for one that has not worked lately: enough to be busy once it answers. */
-    JOBS_PER_UNPROVEN_MAX = 64,
+    /* One that has not worked lately gets this part of what is left of half of all: however many
+     * are dead, the living have the other half. */
+    JOBS_UNPROVEN_SHARE = 4,
     /* Destinations and hosts that are remembered; the oldest idle ones are forgotten. */
     DESTINATIONS_MAX = 8192,
     HOSTS_MAX = 8192,
