@@ -1,4 +1,8 @@
-/* One delivery in hand, and the one door through which its state changes.
+/* One delivery in hand, and the one door through which its state changes. */
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* The states, and the ways between them:
  *
  *      retry, climb
  *         +--+
@@ -15,8 +19,6 @@
  * True in each: WAITING: `rung` is a way, `due` a time, and while it is in hand its row carries our
  * lease. HELD: until `ends`; only time or an administrator ends it. The ends: nothing leaves them.
  */
-/* SPDX-License-Identifier: ISC */
-#pragma once
 
 #include "audit/event.h"
 #include "keys/sealing.h"
