@@ -156,6 +156,9 @@ static bool check_row(void *self, const struct store_journal_row *row)
     struct walk *walk = self;
     uint64_t expected = walk->tree.size;
 
+    if (row->sequence > INT64_MAX)
+        return bad(walk, expected, "a row %" PRId64 " does not belong to the journal",
+                   (int64_t)row->sequence);
     if (row->sequence > expected)
         return bad(walk, expected, "row %" PRIu64 " is missing", expected);
     if (row->sequence < expected)

@@ -49,7 +49,8 @@ static bool read_last_leaf(struct ledger *ledger, struct claim_job *job, bool *i
         *is_fitting = row_event(&query, job->arena, &row);
         if (*is_fitting) {
             claimed->last_leaf = row.leaf;
-            claimed->is_leaf_whole = row_is_whole(&row, &ledger->scratch);
+            claimed->is_leaf_whole =
+                row.sequence < ledger->tree.size && row_is_whole(&row, &ledger->scratch);
         }
     }
     return query_end(&query, why);

@@ -142,7 +142,7 @@ bool store_tree_read(struct store *store, struct store_tree *tree, struct error 
 }
 
 /* Reads the rows from `from` on into the arena, as many as fit; at least one where there is one. */
-static bool read_page(struct store *store, uint64_t from, struct arena *arena,
+static bool read_page(struct store *store, int64_t from, struct arena *arena,
                       struct store_journal_row *rows, size_t *count, struct error *why)
 {
     struct connection *connection;
@@ -153,7 +153,7 @@ static bool read_page(struct store *store, uint64_t from, struct arena *arena,
     if (!store_reader_take(store, &connection, why))
         return false;
     query_begin(&query, connection, SQL_EVENTS_FROM);
-    query_int(&query, (int64_t)from);
+    query_int(&query, from);
     query_int(&query, STORE_PAGE_ROWS);
     while (*count < STORE_PAGE_ROWS && query_row(&query)) {
         is_fitting = row_event(&query, arena, &rows[*count]);
@@ -175,22 +175,25 @@ bool store_each_leaf(struct store *store, uint64_t from_sequence,
                      struct error *why)
 {
     scoped(arena) arena = arena_new("journal rows", PAGE_BYTES);
+    int64_t from = from_sequence > 0 ? (int64_t)from_sequence : INT64_MIN;
     struct store_journal_row *rows;
     size_t count;
 
     if (!arena)
         return row_no_memory(why);
+    if (from_sequence > INT64_MAX)
+        return true;
     do {
         arena_reset(arena);
         rows = arena_take_array(arena, STORE_PAGE_ROWS, sizeof *rows);
         if (!rows)
             return row_no_memory(why);
-        if (!read_page(store, from_sequence, arena, rows, &count, why))
+        if (!read_page(store, from, arena, rows, &count, why))
             return false;
         for (size_t i = 0; i < count; i++) {
-            if (!visit(self, &rows[i]))
+            if (!visit(self, &rows[i]) || rows[i].sequence == INT64_MAX)
                 return true;
-            from_sequence = rows[i].sequence + 1;
+            from = (int64_t)rows[i].sequence + 1;
         }
     } while (count > 0);
     return true;

@@ -79,9 +79,31 @@ bool row_delivery(struct query *query, int first, struct arena *arena, struct id
     return true;
 }
 
+enum { ORGANISATION_MAX = 1024 }; /* of any name in the policy, with room to spare */
+
+/* We write NULL for what is empty, and for nothing else. */
+static bool is_null_or_some(struct query *query, int column)
+{
+    return query_is_null(query, column) == (query_get_bytes(query, column).len == 0);
+}
+
+/* Could we have written the row so? What does not fit into the leaf's fields would be cut to other
+ * values on its way there, and a row without its organisation would be the gateway's. */
+static bool is_event_of_ours(struct query *query)
+{
+    int64_t kind = query_get_int(query, 1), delivery = query_get_int(query, 4);
+    struct id message;
+
+    query_get_exactly(query, 3, message.bytes, sizeof message.bytes);
+    return kind >= 0 && kind <= UINT16_MAX && delivery >= 0 && delivery <= UINT32_MAX &&
+           query_is_null(query, 3) == id_is_none(message) && !query_is_null(query, 5) &&
+           query_get_bytes(query, 5).len <= ORGANISATION_MAX && is_null_or_some(query, 6) &&
+           query_get_bytes(query, 6).len <= STORE_LEAF_DETAIL_MAX;
+}
+
 bool row_event(struct query *query, struct arena *arena, struct store_journal_row *row)
 {
-    bool is_full = false;
+    bool is_full = false, is_ours = is_event_of_ours(query);
     struct store_journal_row read = {
         .sequence = (uint64_t)query_get_int(query, 0),
         .leaf =
@@ -89,14 +111,15 @@ bool row_event(struct query *query, struct arena *arena, struct store_journal_ro
                 .kind = (uint16_t)query_get_int(query, 1),
                 .at_ms = query_get_int(query, 2),
                 .delivery = (uint32_t)query_get_int(query, 4),
-                .organisation = copy(query, 5, arena, &is_full),
-                .detail = copy(query, 6, arena, &is_full),
+                .organisation = is_ours ? copy(query, 5, arena, &is_full) : (struct span){"", 0},
+                .detail = is_ours ? copy(query, 6, arena, &is_full) : (struct span){"", 0},
             },
         .is_purged = query_is_null(query, 7),
     };
     query_get_exactly(query, 3, read.leaf.message.bytes, sizeof read.leaf.message.bytes);
     query_get_exactly(query, 7, read.salt, sizeof read.salt);
-    query_get_exactly(query, 8, read.hash.bytes, sizeof read.hash.bytes);
+    if (is_ours) /* else zeros, which are the hash of nothing */
+        query_get_exactly(query, 8, read.hash.bytes, sizeof read.hash.bytes);
     if (!is_full)
         *row = read;
     return !is_full;

@@ -213,6 +213,65 @@ static void each_of_a_thousand_edits_is_found_and_its_row_named(void **state)
     sqlite3_close(database);
 }
 
+/* Edits that leave alone every byte that a leaf's hash covers, or that hide where rows are read. */
+static const struct {
+    const char *name, *sql;
+    uint64_t row;
+} strange[] = {
+    {"a kind past its range", "UPDATE event SET kind = kind + 65536 WHERE sequence = 3", 3},
+    {"a delivery past its range",
+     "UPDATE event SET delivery = delivery + 4294967296 WHERE sequence = 3", 3},
+    {"a gateway's event under a message of a wrong length",
+     "UPDATE event SET message = x'0102' WHERE sequence = 20", 20},
+    {"a gateway's event under a message of zeros",
+     "UPDATE event SET message = zeroblob(16) WHERE sequence = 20", 20},
+    {"no detail, written in another way", "UPDATE event SET detail = x'' WHERE sequence = 20", 20},
+    {"a gateway's event of an organisation that is not there",
+     "UPDATE event SET organisation = 99 WHERE sequence = 20", 20},
+    {"a detail that fits in no memory",
+     "UPDATE event SET detail = zeroblob(5000000) WHERE sequence = 3", 3},
+    {"an organisation that fits in no memory",
+     "UPDATE organisation SET name = CAST(zeroblob(5000000) AS TEXT) WHERE name = 'clinic'", 0},
+    {"a row before the first",
+     "INSERT INTO event SELECT -1, kind, at, message, delivery, organisation, detail, salt, hash "
+     "FROM event WHERE sequence = 3",
+     0},
+    {"a row far behind the last",
+     "INSERT INTO event SELECT 9223372036854775807, kind, at, message, delivery, organisation, "
+     "detail, salt, hash FROM event WHERE sequence = 3",
+     21},
+};
+
+static void a_row_that_is_strange_but_for_its_hash_is_named(void **state)
+{
+    const struct store_leaf of_the_gateway = {.kind = EVENT_GATEWAY_STARTED, .at_ms = 5};
+    const struct store_change change = {
+        .kind = STORE_LEAF, .leaves = &of_the_gateway, .leaf_count = 1};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(strange); i++) {
+        struct store *store;
+        sqlite3 *database;
+        struct journal_verdict verdict;
+        struct error why;
+
+        remove_store();
+        store = open_store(STORE_READ_WRITE);
+        write_rows(store, 20);
+        assert_true(store_commit(store, &(struct store_batch){&change, 1}, &why));
+        store_close(store);
+        assert_int_equal(sqlite3_open(database_path, &database), SQLITE_OK);
+        run(database, strange[i].sql);
+        sqlite3_close(database);
+        store = open_store(STORE_READ_ONLY);
+        verdict = verify(store, NULL);
+        store_close(store);
+        if (verdict.holds || verdict.bad_sequence != strange[i].row)
+            fail_msg("%s: %d, row %llu, %s", strange[i].name, verdict.holds,
+                     (unsigned long long)verdict.bad_sequence, verdict.problem);
+    }
+}
+
 static void a_row_changed_with_its_hash_lies_between_two_checkpoints(void **state)
 {
     struct store *store;
@@ -375,6 +434,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_of_a_thousand_edits_is_found_and_its_row_named, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(a_row_that_is_strange_but_for_its_hash_is_named, begin,
                                         end),
         cmocka_unit_test_setup_teardown(a_row_changed_with_its_hash_lies_between_two_checkpoints,
                                         begin, end),

@@ -195,6 +195,11 @@ static void a_changed_leaf_is_not_whole(void **state)
         "UPDATE event SET hash = zeroblob(32) WHERE delivery = 1",
         "UPDATE event SET organisation = 999 WHERE delivery = 1",
         "UPDATE event SET detail = zeroblob(100000) WHERE delivery = 1",
+        "UPDATE event SET kind = kind + 65536 WHERE delivery = 1",
+        /* The newest leaf hidden, or followed by one that is in no tree. */
+        "UPDATE event SET delivery = delivery + 4294967296 WHERE delivery = 1",
+        "INSERT INTO event SELECT 1000 + sequence, kind, at, message, delivery, organisation, "
+        "detail, salt, hash FROM event WHERE delivery = 1",
     };
     struct lab *lab = *state;
 

@@ -164,7 +164,7 @@ struct store_claimed {
     struct store_message message;
     struct store_delivery delivery;
     struct store_leaf last_leaf; /* the delivery's newest */
-    bool is_leaf_whole;          /* its hash is that of its row */
+    bool is_leaf_whole;          /* its hash is that of its row, which is one of the tree's */
 };
 struct store_claim {
     int64_t now_ms, lease_until_ms;
@@ -220,7 +220,7 @@ struct store_journal_row {
     uint64_t sequence; /* from 0, without gaps */
     struct store_leaf leaf;
     uint8_t salt[MERKLE_SALT_BYTES];
-    struct merkle_hash hash; /* as stored */
+    struct merkle_hash hash; /* as stored; zeros where the row holds what we never write */
     bool is_purged;          /* salt and detail are gone */
 };
 MUST_USE bool store_find_journal(struct store *store, struct id message, struct arena *arena,
@@ -266,7 +266,8 @@ MUST_USE bool store_tree_read(struct store *store, struct store_tree *tree, stru
 /* Begins a new epoch over the same rows (a restored backup): the next leaf names the gap. */
 MUST_USE bool store_epoch_begin(struct store *store, uint64_t epoch, const struct store_leaf *leaf,
                                 struct error *why);
-/* Rows in order from `sequence`; `visit` false stops. Rows that are missing show as a jump. */
+/* Rows in order from `sequence`; `visit` false stops. Rows that are missing show as a jump. From 0
+ * begins with what somebody may have put before it: such a sequence is above INT64_MAX. */
 MUST_USE bool store_each_leaf(struct store *store, uint64_t from_sequence,
                               bool (*visit)(void *self, const struct store_journal_row *row),
                               void *self, struct error *why);
