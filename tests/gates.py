@@ -85,8 +85,28 @@ def every_fuzz_target_has_seeds(house):
             if not list((Path(house) / "tests/fuzz/corpus" / path.stem.removeprefix("fuzz_")).glob("*"))]
 
 
+def buffers_begin_before_any_way_out(house):
+    """A scoped_buffer is cleared at every return: one that comes before its buffer_init frees garbage."""
+    problems = []
+    for path in _tracked(house, "src/*.c"):
+        waiting = {}
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line == "}":
+                waiting = {}
+            declared = re.match(r"\s+scoped_buffer ([^;=]+);", line)
+            if declared:
+                waiting |= {name.strip(): number for name in declared.group(1).split(",")}
+            begun = re.search(r"buffer_init(?:_secret)?\(&(\w+)", line)
+            if begun:
+                waiting.pop(begun.group(1), None)
+            if waiting and re.search(r"\breturn\b", line):
+                problems.append(f"{path.relative_to(house)}:{number}: returns before {', '.join(waiting)} has begun")
+    return problems
+
+
 def all_gates(house):
     gates = [files_are_short, functions_are_simple, no_include_climbs, sql_stands_in_the_store,
              comments_are_block_comments, files_open_with_their_story, layout_is_the_formatter_s,
-             nothing_sounds_unfinished, every_fuzz_target_has_seeds]
+             nothing_sounds_unfinished, every_fuzz_target_has_seeds,
+             buffers_begin_before_any_way_out]
     return [(gate.__name__.replace("_", " "), gate(house)) for gate in gates]
