@@ -126,7 +126,8 @@ static bool begin_delivery(struct acceptance *acceptance, struct decided *decide
     case STEP_HOLD:
         decided->state = DELIVERY_HELD;
         break;
-    case STEP_RETURN: /* the deliverer writes the report */
+    case STEP_RETURN: /* the deliverer writes the report: one, so they go nowhere together */
+        decided->destination = (struct span){"", 0};
         decided->ends_at_ms = acceptance->now_ms + (int64_t)LADDER_LIFE_DAYS * DAY_MS;
         break;
     }
