@@ -52,6 +52,8 @@ class Gateway:
     def wait_for_control(self, seconds=30):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"letterlockd ended with status {self.process.returncode}")
             if self.command("status").returncode == 0:
                 return
             time.sleep(0.1)
@@ -99,10 +101,14 @@ class Gateway:
         return self.process.returncode if self.process else None
 
     def kill(self):
-        """kill -9 of everything at once."""
+        """kill -9 of everything at once; until all of it is dead."""
         if self.process and self.process.poll() is None:
+            roles = self.roles().values()
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            for pid in roles:
+                while _is_alive(pid):
+                    time.sleep(0.005)
         elif self.process:
             try:
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -111,3 +117,11 @@ class Gateway:
 
     def log(self):
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+
+def _is_alive(pid):
+    """Neither gone nor a zombie that nobody has buried yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -68,6 +68,16 @@ static void take_claimed(struct runner *runner, const struct store_claimed *clai
         }
 }
 
+static bool is_in_hand(void *self, struct id message, uint32_t delivery)
+{
+    return schedule_holds(self, message, delivery);
+}
+
+static struct store_hand all_in_hand(struct deliver *deliver)
+{
+    return (struct store_hand){.has = is_in_hand, .self = deliver->schedule};
+}
+
 /* Claims what is due, once; true when there may be more at once. */
 static bool claim(struct runner *runner, const struct span *skip, size_t skip_count)
 {
@@ -78,7 +88,8 @@ static bool claim(struct runner *runner, const struct span *skip, size_t skip_co
                                  .limit = STORE_CLAIM_MAX,
                                  .limit_per_destination = CLAIM_PER_DESTINATION,
                                  .skip = skip,
-                                 .skip_count = skip_count};
+                                 .skip_count = skip_count,
+                                 .hand = all_in_hand(deliver)};
     struct store_claimed *claimed;
     struct error why;
     size_t count;
@@ -120,19 +131,13 @@ static void look_into_store(struct runner *runner)
     }
 }
 
-static bool is_in_hand(void *self, struct id message, uint32_t delivery)
-{
-    return schedule_holds(self, message, delivery);
-}
-
 static void renew_leases(struct runner *runner)
 {
     struct deliver *deliver = runner->deliver;
     int64_t now = now_ms(runner);
     const struct store_renewal renewal = {.lease = deliver->lease,
                                           .until_ms = now + deliver->terms.limits.lease_ms,
-                                          .is_in_hand = is_in_hand,
-                                          .self = deliver->schedule};
+                                          .hand = all_in_hand(deliver)};
     struct error why;
 
     if (now < runner->renew_at_ms)

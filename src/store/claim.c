@@ -150,32 +150,6 @@ static int by_message(const void *a, const void *b)
            (left->delivery.number < right->delivery.number);
 }
 
-/* Who held them may be dead, or stuck: they are due again, for anybody. */
-static bool expire_leases(struct ledger *ledger, int64_t now_ms, struct error *why)
-{
-    struct query query;
-
-    query_begin(&query, &ledger->connection, SQL_EXPIRE_LEASES);
-    query_int(&query, now_ms);
-    return ledger_touch_returned(ledger, &query, why);
-}
-
-bool claim_apply(struct ledger *ledger, void *self, struct error *why)
-{
-    struct claim_job *job = self;
-    bool is_arena_full = false;
-
-    job->count = 0; /* the group may be run anew */
-    if (!expire_leases(ledger, job->claim->now_ms, why) || !ledger_settle(ledger, why) ||
-        !claim_impatient(ledger, job, &is_arena_full, why) ||
-        (!is_arena_full && !claim_due(ledger, job, &is_arena_full, why)))
-        return false;
-    if (job->count == 0)
-        return !is_arena_full || row_no_memory(why);
-    qsort(job->claimed, job->count, sizeof *job->claimed, by_message);
-    return true;
-}
-
 static bool renew_lease(struct ledger *ledger, const struct id *message, uint32_t delivery,
                         int64_t until_ms, struct error *why)
 {
@@ -188,25 +162,78 @@ static bool renew_lease(struct ledger *ledger, const struct id *message, uint32_
     return query_run(&query, why);
 }
 
-/* A row that is renewed leaves the part of the index that is walked. */
-bool claim_apply_renewal(struct ledger *ledger, void *self, struct error *why)
+static bool free_row(struct ledger *ledger, const struct id *message, uint32_t delivery,
+                     int64_t due_at_ms, struct error *why)
 {
-    const struct store_renewal *renewal = self;
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_LEASE_DELIVERY);
+    query_bytes(&query, row_id_bytes(message));
+    query_int(&query, delivery);
+    query_int(&query, 0);
+    query_int(&query, due_at_ms);
+    return ledger_touch_returned(ledger, &query, why);
+}
+
+/* An owner's leases that end before `before_ms`: what is in hand is renewed, the rest is freed or
+ * left. Either change takes a row out of the part of the index that is walked. */
+static bool walk_own(struct ledger *ledger, uint64_t lease, int64_t before_ms, int64_t until_ms,
+                     struct store_hand hand, bool frees, struct error *why)
+{
     bool is_done = true;
     struct query query;
 
     query_begin(&query, &ledger->connection, SQL_LEASED_DELIVERIES);
-    query_int(&query, (int64_t)renewal->lease);
-    query_int(&query, renewal->until_ms);
+    query_int(&query, (int64_t)lease);
+    query_int(&query, before_ms);
     while (is_done && query_row(&query)) {
         uint32_t delivery = (uint32_t)query_get_int(&query, 1);
         struct id message;
 
         query_get_exactly(&query, 0, message.bytes, ID_BYTES);
-        if (renewal->is_in_hand(renewal->self, message, delivery))
-            is_done = renew_lease(ledger, &message, delivery, renewal->until_ms, why);
+        if (hand.has && hand.has(hand.self, message, delivery))
+            is_done = renew_lease(ledger, &message, delivery, until_ms, why);
+        else if (frees)
+            is_done = free_row(ledger, &message, delivery, before_ms - 1, why);
     }
     return query_end(&query, why) && is_done;
+}
+
+/* Who held them may be dead, or stuck: they are due again, for anybody. */
+static bool expire_leases(struct ledger *ledger, const struct store_claim *claim, struct error *why)
+{
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_EXPIRE_LEASES);
+    query_int(&query, claim->now_ms);
+    query_int(&query, (int64_t)claim->lease);
+    return ledger_touch_returned(ledger, &query, why) &&
+           walk_own(ledger, claim->lease, claim->now_ms + 1, claim->lease_until_ms, claim->hand,
+                    true, why);
+}
+
+bool claim_apply(struct ledger *ledger, void *self, struct error *why)
+{
+    struct claim_job *job = self;
+    bool is_arena_full = false;
+
+    job->count = 0; /* the group may be run anew */
+    if (!expire_leases(ledger, job->claim, why) || !ledger_settle(ledger, why) ||
+        !claim_impatient(ledger, job, &is_arena_full, why) ||
+        (!is_arena_full && !claim_due(ledger, job, &is_arena_full, why)))
+        return false;
+    if (job->count == 0)
+        return !is_arena_full || row_no_memory(why);
+    qsort(job->claimed, job->count, sizeof *job->claimed, by_message);
+    return true;
+}
+
+bool claim_apply_renewal(struct ledger *ledger, void *self, struct error *why)
+{
+    const struct store_renewal *renewal = self;
+
+    return walk_own(ledger, renewal->lease, renewal->until_ms, renewal->until_ms, renewal->hand,
+                    false, why);
 }
 
 bool claim_apply_end(struct ledger *ledger, void *self, struct error *why)

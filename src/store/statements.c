@@ -115,7 +115,8 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
     [SQL_LEASE_DELIVERY] = {"UPDATE delivery SET lease = ?3, due_at = ?4 "
                             "WHERE message = ?1 AND number = ?2 RETURNING destination"},
     [SQL_EXPIRE_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET lease = 0 "
-                           "WHERE lease <> 0 AND due_at <= ?1 RETURNING destination"},
+                           "WHERE lease <> 0 AND due_at <= ?1 AND lease <> ?2 "
+                           "RETURNING destination"},
     /* The next three walk an index that holds what is leased, and nothing else, or take its first.
      */
     [SQL_LEASED_DELIVERIES] = {"SELECT message, number FROM delivery INDEXED BY delivery_leased "

@@ -332,10 +332,8 @@ static void a_renewed_lease_lasts_longer(void **state)
     lab_accept(lab, "a.example");
     assert_int_equal(lab_claim(lab, LAB_START, &claimed), 1);
     struct id held = claimed->message.id;
-    struct store_renewal renewal = {.lease = LAB_LEASE,
-                                    .until_ms = LAB_START + 3 * LAB_HOUR,
-                                    .is_in_hand = is_in_hand,
-                                    .self = &held};
+    struct store_renewal renewal = {
+        .lease = LAB_LEASE, .until_ms = LAB_START + 3 * LAB_HOUR, .hand = {is_in_hand, &held}};
 
     assert_true(store_leases_renew(lab->store, &renewal, &why));
     renewal.lease = 12345;
@@ -360,13 +358,36 @@ static void a_lease_of_what_nobody_has_in_hand_is_not_renewed(void **state)
     struct store_change changes[] = {held.change, lost.change};
     lab_commit(lab, changes, 2);
     struct id id = draft_id(&held);
-    const struct store_renewal renewal = {.lease = LAB_LEASE,
-                                          .until_ms = LAB_START + 3 * LAB_HOUR,
-                                          .is_in_hand = is_in_hand,
-                                          .self = &id};
+    const struct store_renewal renewal = {
+        .lease = LAB_LEASE, .until_ms = LAB_START + 3 * LAB_HOUR, .hand = {is_in_hand, &id}};
     assert_true(store_leases_renew(lab->store, &renewal, &why));
     assert_int_equal(lab_claim(lab, LAB_START + 2 * LAB_HOUR, &claimed), 1);
     assert_true(id_equal(claimed->message.id, draft_id(&lost)));
+}
+
+static void what_is_in_hand_stays_leased_when_the_clock_leaps(void **state)
+{
+    struct lab *lab = *state;
+    struct store_claimed *claimed;
+    struct draft held, lost;
+
+    draft_make(lab, &held, "a.example");
+    draft_make(lab, &lost, "a.example");
+    held.deliveries[0].lease = lost.deliveries[0].lease = LAB_LEASE;
+    held.deliveries[0].due_at_ms = lost.deliveries[0].due_at_ms = LAB_START + LAB_HOUR;
+    struct store_change changes[] = {held.change, lost.change};
+    lab_commit(lab, changes, 2);
+    struct id id = draft_id(&held);
+    struct store_claim claim = {.now_ms = LAB_START + 9 * LAB_HOUR,
+                                .lease_until_ms = LAB_START + 10 * LAB_HOUR,
+                                .lease = LAB_LEASE,
+                                .limit = 10,
+                                .limit_per_destination = 10,
+                                .hand = {is_in_hand, &id}};
+    assert_int_equal(claim_as(lab, &claim, &claimed), 1);
+    assert_true(id_equal(claimed->message.id, draft_id(&lost)));
+    struct store_change move = lab_move(id, 1, LAB_LEASE, DELIVERY_WAITING, DELIVERY_DELIVERED);
+    lab_commit(lab, &move, 1);
 }
 
 static void the_leases_of_the_dead_end_when_their_heir_starts(void **state)
@@ -460,6 +481,7 @@ int main(void)
         ROW(a_lease_that_ran_out_frees_its_delivery),
         ROW(a_renewed_lease_lasts_longer),
         ROW(a_lease_of_what_nobody_has_in_hand_is_not_renewed),
+        ROW(what_is_in_hand_stays_leased_when_the_clock_leaps),
         ROW(the_leases_of_the_dead_end_when_their_heir_starts),
         ROW(what_is_skipped_is_not_what_is_next),
         ROW(the_bell_rings_for_what_somebody_made_due),

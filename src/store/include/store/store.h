@@ -166,6 +166,12 @@ struct store_claimed {
     struct store_leaf last_leaf; /* the delivery's newest */
     bool is_leaf_whole;          /* its hash is that of its row, which is one of the tree's */
 };
+/* What its owner has in hand, however its lease looks. Asked on the writer's thread: it must not
+ * block nor call the store. */
+struct store_hand {
+    bool (*has)(void *self, struct id message, uint32_t delivery); /* NULL: nothing is in hand */
+    void *self;
+};
 struct store_claim {
     int64_t now_ms, lease_until_ms;
     uint64_t lease; /* of the claimer: handover_lease() */
@@ -173,13 +179,16 @@ struct store_claim {
     size_t limit_per_destination;
     const struct span *skip; /* destinations that are busy enough */
     size_t skip_count;
+    struct store_hand hand; /* of the claimer */
 };
 /* Due deliveries of destinations that are due, and deliveries (waiting or held) whose patience is
  * over, these also of destinations that are skipped or put off: ending them needs no connection.
  * Leased in one transaction, records in the arena. Deliveries of one message come together, in
- * order of the id. Leases that have run out end here first. An arena that is full ends the claim
- * early (ERROR_TEMPORARY where not one fits). A delivery whose message's row is gone comes with the
- * id alone. ERROR_INTERNAL: no lease, one that ends before now, or a limit above STORE_CLAIM_MAX.
+ * order of the id. Leases that have run out end here first, but for
+ * those of the claimer on what it has in hand (the clock may have leapt): these are renewed. An
+ * arena that is full ends the claim early (ERROR_TEMPORARY where not one fits). A delivery whose
+ * message's row is gone comes with the id alone. ERROR_INTERNAL: no lease, one that ends before
+ * now, or a limit above STORE_CLAIM_MAX.
  */
 MUST_USE bool store_claim(struct store *store, const struct store_claim *claim, struct arena *arena,
                           struct store_claimed **out, size_t *count, struct error *why);
@@ -192,9 +201,7 @@ MUST_USE bool store_next_due(struct store *store, const struct span *skip, size_
 struct store_renewal {
     uint64_t lease;
     int64_t until_ms;
-    /* On the writer's thread: it must not block nor call the store. */
-    bool (*is_in_hand)(void *self, struct id message, uint32_t delivery);
-    void *self;
+    struct store_hand hand;
 };
 MUST_USE bool store_leases_renew(struct store *store, const struct store_renewal *renewal,
                                  struct error *why);
