@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/wire.h"
 
+#include <pthread.h>
+
 enum { CHECKPOINT_VERSION = 1 };
 
 void checkpoint_print(const struct checkpoint *checkpoint, struct buffer *out)
@@ -57,24 +59,131 @@ static bool keep(struct store *store, const struct checkpoint *checkpoint, struc
            error_within(why, "keeping a checkpoint");
 }
 
+/* ---- what was signed, and what has come since ---- */
+
+static bool has_root(const struct merkle_tree *tree, const uint8_t root[static TREE_HASH_BYTES])
+{
+    struct merkle_hash own = merkle_root(tree);
+
+    return memcmp(own.bytes, root, sizeof own.bytes) == 0;
+}
+
+/* The tree that was signed last, so that the next checkpoint reads only the rows since. It is never
+ * believed without the keeper's root: without it all rows are read. */
+static struct {
+    pthread_mutex_t lock;
+    struct merkle_tree tree;
+} known = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void remember(const struct merkle_tree *tree)
+{
+    pthread_mutex_lock(&known.lock);
+    known.tree = *tree;
+    pthread_mutex_unlock(&known.lock);
+}
+
+/* Empty where it is not the one that the keeper signed. */
+static struct merkle_tree recall(const struct checkpoint *last)
+{
+    struct merkle_tree tree;
+
+    pthread_mutex_lock(&known.lock);
+    tree = known.tree;
+    pthread_mutex_unlock(&known.lock);
+    return tree.size == last->size && has_root(&tree, last->root) ? tree
+                                                                  : (struct merkle_tree){.size = 0};
+}
+
+/* From what was signed last to the head that is to be signed. */
+struct growth {
+    const struct checkpoint *last;
+    const struct store_tree *head;
+    struct merkle_tree tree; /* of the rows themselves */
+    bool has_last;           /* it began as what was signed last */
+    bool tells_gap;          /* a leaf says that this epoch does not */
+};
+
+static bool tells_gap(const struct growth *growth, const struct store_leaf *leaf)
+{
+    scoped(arena) arena = arena_new("an event's fields", STORE_LEAF_DETAIL_MAX * 8);
+    const struct event_field *epoch, *size, *root;
+    struct event_field *fields;
+    struct error ignored;
+    size_t count;
+
+    if (!arena || !event_parse(leaf->detail, arena, &fields, &count, &ignored))
+        return false;
+    epoch = event_field_find(fields, count, FIELD_EPOCH);
+    size = event_field_find(fields, count, FIELD_COUNT_OF);
+    root = event_field_find(fields, count, FIELD_ROOT);
+    return epoch && size && root && epoch->number == growth->head->epoch &&
+           size->number == growth->last->size &&
+           span_equal(root->text, span_make(growth->last->root, sizeof growth->last->root));
+}
+
+static bool grow(void *self, const struct store_journal_row *row)
+{
+    struct growth *growth = self;
+
+    if (growth->tree.size == growth->head->tree.size || row->sequence != growth->tree.size)
+        return false;
+    merkle_append(&growth->tree, &row->hash);
+    if (growth->tree.size == growth->last->size)
+        growth->has_last = has_root(&growth->tree, growth->last->root);
+    if (row->leaf.kind == EVENT_EPOCH_BEGUN && tells_gap(growth, &row->leaf))
+        growth->tells_gap = true;
+    return true;
+}
+
+/* The keeper sees sizes and roots, no rows. So it is asked here whether the head is what the rows
+ * make, and whether they begin with what it signed last: else whoever writes into the store could
+ * have a journal of his own signed. */
+static bool may_be_signed(struct store *store, struct growth *growth, struct error *why)
+{
+    const struct checkpoint *last = growth->last;
+    const struct store_tree *head = growth->head;
+    struct merkle_hash root = merkle_root(&head->tree);
+
+    if (head->epoch == last->epoch) /* an epoch's first checkpoint reads all */
+        growth->tree = recall(last);
+    growth->has_last = growth->tree.size == last->size;
+    if (!store_each_leaf(store, growth->tree.size, grow, growth, why))
+        return error_within(why, "reading the journal");
+    if (growth->tree.size != head->tree.size || !has_root(&growth->tree, root.bytes))
+        return error_set(why, ERROR_INTERNAL, "4.3.0",
+                         "the journal's rows do not make its tree: nothing is signed");
+    if (last->size == 0 || (head->epoch == last->epoch ? growth->has_last : growth->tells_gap))
+        return true;
+    return error_set(why, ERROR_INTERNAL, "4.3.0",
+                     "the journal is not the one that was signed last: nothing is signed before "
+                     "the next start has named the gap");
+}
+
 bool journal_checkpoint(struct store *store, struct keeper *keeper, const struct clock *clock,
                         struct error *why)
 {
     uint8_t key[CHECKPOINT_KEY_BYTES];
     struct checkpoint last, next = {0};
-    struct store_tree tree;
+    struct store_tree head;
+    struct growth growth = {.last = &last, .head = &head};
     struct merkle_hash root;
 
-    if (!keeper_last_checkpoint(keeper, &last, key, why) || !store_tree_read(store, &tree, why))
+    if (!keeper_last_checkpoint(keeper, &last, key, why) || !store_tree_read(store, &head, why))
         return false;
-    if (tree.tree.size == 0 || (last.epoch == tree.epoch && last.size == tree.tree.size))
+    root = merkle_root(&head.tree);
+    if (head.tree.size == 0 || (last.epoch == head.epoch && last.size == head.tree.size &&
+                                memcmp(root.bytes, last.root, sizeof root.bytes) == 0))
         return true;
-    root = merkle_root(&tree.tree);
-    next.epoch = tree.epoch;
-    next.size = tree.tree.size;
+    if (!may_be_signed(store, &growth, why))
+        return false;
+    next.epoch = head.epoch;
+    next.size = head.tree.size;
     next.at_ms = clock_wall_ms(clock);
     memcpy(next.root, root.bytes, sizeof next.root);
-    return keeper_sign_checkpoint(keeper, &next, why) && keep(store, &next, why);
+    if (!keeper_sign_checkpoint(keeper, &next, why))
+        return false;
+    remember(&growth.tree);
+    return keep(store, &next, why);
 }
 
 /* The root of the first `size` rows as they are now. */
@@ -97,7 +206,6 @@ static bool holds_what_was_signed(struct store *store, const struct checkpoint *
                                   const struct store_tree *tree, bool *holds, struct error *why)
 {
     struct prefix prefix = {.size = last->size};
-    struct merkle_hash root;
 
     *holds = false;
     if (tree->epoch != last->epoch || tree->tree.size < last->size)
@@ -108,8 +216,9 @@ static bool holds_what_was_signed(struct store *store, const struct checkpoint *
     } else {
         prefix.tree = tree->tree;
     }
-    root = merkle_root(&prefix.tree);
-    *holds = prefix.tree.size == last->size && memcmp(root.bytes, last->root, sizeof root) == 0;
+    *holds = prefix.tree.size == last->size && has_root(&prefix.tree, last->root);
+    if (*holds)
+        remember(&prefix.tree);
     return true;
 }
 
@@ -181,7 +290,8 @@ void journal_keep(struct store *store, struct store_shared *shared, struct keepe
         uint32_t seen = doorbell_count(shared, DOORBELL_CHECKPOINT);
 
         if (!journal_checkpoint(store, keeper, clock, &why))
-            log_error(LOG_LEVEL_WARNING, "no checkpoint was made", &why);
+            log_error(why.kind == ERROR_INTERNAL ? LOG_LEVEL_ALARM : LOG_LEVEL_WARNING,
+                      "no checkpoint was made", &why);
         if (!*stop)
             doorbell_wait(shared, DOORBELL_CHECKPOINT, seen, deadline_in_ms(JOURNAL_CHECKPOINT_MS));
     }

@@ -386,6 +386,86 @@ static void another_journal_of_the_same_size_begins_an_epoch(void **state)
     store_close(store);
 }
 
+static void must_not_sign(struct store *store, uint64_t size_of_last)
+{
+    struct checkpoint last;
+    uint8_t key[CHECKPOINT_KEY_BYTES];
+    struct error why;
+
+    assert_false(journal_checkpoint(store, house.keeper, &house.clock, &why));
+    assert_int_equal(why.kind, ERROR_INTERNAL);
+    assert_true(keeper_last_checkpoint(house.keeper, &last, key, &why));
+    assert_int_equal(last.size, size_of_last);
+}
+
+static void must_sign_behind_a_gap(struct store *store)
+{
+    scoped_buffer gap;
+    struct error why;
+
+    buffer_init(&gap, KIB(4));
+    assert_true(journal_compare(store, house.keeper, &house.clock, &gap, &why));
+    assert_true(gap.len > 0);
+    checkpoint(store);
+    write_rows(store, 3);
+    checkpoint(store);
+    assert_true(verify(store, NULL).holds);
+}
+
+/* Whoever may write into the store makes another journal, whole in itself, longer than the one that
+ * was signed. */
+static void another_longer_journal_is_not_signed_before_its_gap_is_told(void **state)
+{
+    struct store *store;
+
+    (void)state;
+    store = open_store(STORE_READ_WRITE);
+    write_rows(store, 10);
+    checkpoint(store);
+    store_close(store);
+    remove_store();
+    store = open_store(STORE_READ_WRITE);
+    write_rows(store, 15);
+    must_not_sign(store, 10);
+    must_sign_behind_a_gap(store);
+    store_close(store);
+}
+
+static void an_epoch_that_names_no_gap_is_not_signed(void **state)
+{
+    struct store *store;
+    sqlite3 *database;
+
+    (void)state;
+    store = open_store(STORE_READ_WRITE);
+    write_rows(store, 10);
+    checkpoint(store);
+    assert_int_equal(sqlite3_open(database_path, &database), SQLITE_OK);
+    run(database, "UPDATE tree SET epoch = epoch + 1");
+    sqlite3_close(database);
+    write_rows(store, 2);
+    must_not_sign(store, 10);
+    must_sign_behind_a_gap(store);
+    store_close(store);
+}
+
+static void a_tree_that_its_rows_do_not_make_is_not_signed(void **state)
+{
+    struct store *store;
+    sqlite3 *database;
+
+    (void)state;
+    store = open_store(STORE_READ_WRITE);
+    write_rows(store, 10);
+    checkpoint(store);
+    assert_int_equal(sqlite3_open(database_path, &database), SQLITE_OK);
+    run(database, "UPDATE tree SET peaks = CAST(peaks || zeroblob(32) AS BLOB), size = 11");
+    sqlite3_close(database);
+    write_rows(store, 2);
+    must_not_sign(store, 10);
+    store_close(store);
+}
+
 static void a_checkpoint_of_another_key_is_no_checkpoint(void **state)
 {
     struct store *store = open_store(STORE_READ_WRITE);
@@ -443,6 +523,10 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(another_journal_of_the_same_size_begins_an_epoch, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(another_longer_journal_is_not_signed_before_its_gap_is_told,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(an_epoch_that_names_no_gap_is_not_signed, begin, end),
+        cmocka_unit_test_setup_teardown(a_tree_that_its_rows_do_not_make_is_not_signed, begin, end),
         cmocka_unit_test_setup_teardown(a_checkpoint_of_another_key_is_no_checkpoint, begin, end),
     };
 

@@ -97,6 +97,7 @@ const char *event_kind_meaning(uint16_t kind);        /* a sentence, for the cat
 /* The whole catalogue, as docs/journal.md prints it (Markdown tables). */
 void event_catalogue_print(struct buffer *out);
 
-/* Does a row's state agree with its newest leaf? Leaves without a state (EVENT_TEXT_OPENED) are not
- * asked for here: the store hands over the newest leaf that tells one. */
+/* Does a row's state agree with its newest leaf? The store hands over the newest of the delivery's
+ * number, so that no event with such a number may be without state and rung (EVENT_TEXT_OPENED is
+ * of the message as a whole: 0). */
 bool event_agrees(const struct store_claimed *claimed);

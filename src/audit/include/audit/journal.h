@@ -18,7 +18,9 @@ enum { JOURNAL_CHECKPOINT_MS = 60000 };
  */
 MUST_USE bool journal_compare(struct store *store, struct keeper *keeper, const struct clock *clock,
                               struct buffer *gap, struct error *why);
-/* One checkpoint now, if there are leaves since the last one. */
+/* One checkpoint now, if there are leaves since the last one. ERROR_INTERNAL, and nothing is
+ * signed, where the rows do not make the tree, or do not begin with what was signed last and no
+ * leaf of journal_compare() says so. Any thread. */
 MUST_USE bool journal_checkpoint(struct store *store, struct keeper *keeper,
                                  const struct clock *clock, struct error *why);
 /* Every JOURNAL_CHECKPOINT_MS and on DOORBELL_CHECKPOINT until *stop; logs failures. For a thread.
