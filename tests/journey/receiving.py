@@ -112,7 +112,7 @@ def send_all(client, data):
     try:
         client.send(data)
         return True
-    except (ConnectionError, ssl.SSLError):
+    except (ConnectionError, TimeoutError, ssl.SSLError):
         return False
 
 
