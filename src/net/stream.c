@@ -128,9 +128,8 @@ ssize_t stream_receive(const struct stream *stream, char *out, size_t size)
     return got;
 }
 
-static enum step plain_step(struct stream *stream, const char *doing, struct error *why)
+static enum step plain_step(const char *doing, struct error *why)
 {
-    stream->has_failed = true;
     error_set(why, ERROR_TEMPORARY, "4.4.2", "%s: %s", doing, strerrordesc_np(errno));
     return STEP_FAILED;
 }
@@ -153,7 +152,8 @@ static enum step read_some(struct stream *stream, char *out, size_t size, size_t
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return STEP_WAIT_READ;
-    return plain_step(stream, "reading from a peer", why);
+    stream->has_failed = true;
+    return plain_step("reading from a peer", why);
 }
 
 static enum step write_some(struct stream *stream, struct span bytes, size_t *len,
@@ -172,7 +172,8 @@ static enum step write_some(struct stream *stream, struct span bytes, size_t *le
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return STEP_WAIT_WRITE;
-    return plain_step(stream, "writing to a peer", why);
+    stream->takes_no_more = true;
+    return plain_step("writing to a peer", why);
 }
 
 /* Makes room behind `end`: there is some wherever less than a whole buffer is unread, and not so
@@ -348,7 +349,7 @@ void stream_consume(struct stream *stream, size_t len)
 static bool put_out(struct stream *stream, struct span bytes, struct deadline until,
                     struct error *why)
 {
-    if (stream->has_failed)
+    if (stream->has_failed || stream->takes_no_more)
         return error_set(why, ERROR_TEMPORARY, "4.4.2", "the connection is broken");
     while (bytes.len > 0) {
         size_t len = 0;
@@ -361,7 +362,7 @@ static bool put_out(struct stream *stream, struct span bytes, struct deadline un
         case STEP_WAIT_READ:
         case STEP_WAIT_WRITE:
             if (!stream_wait(stream, step, until, why)) {
-                stream->has_failed = true; /* half was written: nothing may follow it */
+                stream->takes_no_more = true; /* half was written: nothing may follow it */
                 return false;
             }
             break;
@@ -444,7 +445,7 @@ bool stream_line_was_long(const struct stream *stream)
 
 bool stream_is_over(const struct stream *stream)
 {
-    return stream->has_ended || stream->has_failed;
+    return stream->has_ended || stream->has_failed || stream->takes_no_more;
 }
 
 int stream_descriptor(const struct stream *stream)

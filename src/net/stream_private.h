@@ -18,6 +18,7 @@ struct stream {
     struct deadline patience; /* a read may sleep in the kernel where this is far away */
     bool has_ended;           /* EOF, or a close_notify */
     bool has_failed;          /* the socket or TLS broke */
+    bool takes_no_more;       /* writing failed: what the peer said before can still be read */
     bool timed_out;
     bool line_was_long;
 
@@ -39,7 +40,7 @@ enum step {
     STEP_WAIT_READ,  /* nothing now: wait until the socket can be read */
     STEP_WAIT_WRITE, /* nothing now: wait until the socket can be written */
     STEP_END,        /* the peer closed (has_ended is set) */
-    STEP_FAILED,     /* broken (has_failed and *why are set) */
+    STEP_FAILED,     /* broken (has_failed or takes_no_more is set, and *why) */
 };
 
 /* recv(), which sleeps for a while where the stream's patience allows it, and says EAGAIN then. */

@@ -79,12 +79,12 @@ static bool attach_socket(struct stream *stream)
 }
 
 /* What a call of OpenSSL that did not succeed came to; its error queue is empty afterwards. */
-static enum step step_of(struct stream *stream, int result, struct error *why)
+static enum step step_of(struct stream *stream, bool is_writing, struct error *why)
 {
     int saved = errno;
     const char *reason;
 
-    switch (SSL_get_error(stream->tls, result)) {
+    switch (SSL_get_error(stream->tls, 0)) {
     case SSL_ERROR_WANT_READ:
         return STEP_WAIT_READ;
     case SSL_ERROR_WANT_WRITE:
@@ -95,13 +95,15 @@ static enum step step_of(struct stream *stream, int result, struct error *why)
     case SSL_ERROR_SYSCALL:
         reason = saved != 0 ? strerrordesc_np(saved) : "the peer closed";
         ERR_clear_error();
+        stream->takes_no_more = is_writing; /* TLS itself is whole */
+        stream->has_failed = !is_writing;
         break;
     default:
         if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
             stream->has_ended = true; /* cut off, perhaps by a stranger: no end but a failure */
         reason = library_reason();
+        stream->has_failed = true;
     }
-    stream->has_failed = true;
     error_set(why, ERROR_TEMPORARY, "4.4.2", "TLS connection lost: %s",
               reason ? reason : "system error");
     return STEP_FAILED;
@@ -113,7 +115,7 @@ enum step stream_tls_read(struct stream *stream, char *out, size_t size, size_t 
     errno = 0;
     if (SSL_read_ex(stream->tls, out, size, len) == 1)
         return STEP_DONE;
-    return step_of(stream, 0, why);
+    return step_of(stream, false, why);
 }
 
 enum step stream_tls_write(struct stream *stream, struct span bytes, size_t *len, struct error *why)
@@ -121,14 +123,14 @@ enum step stream_tls_write(struct stream *stream, struct span bytes, size_t *len
     errno = 0;
     if (SSL_write_ex(stream->tls, bytes.data, bytes.len, len) == 1)
         return STEP_DONE;
-    return step_of(stream, 0, why);
+    return step_of(stream, true, why);
 }
 
 void stream_tls_end(struct stream *stream)
 {
     if (!stream->tls)
         return;
-    if (!stream->has_failed && SSL_is_init_finished(stream->tls))
+    if (!stream->has_failed && !stream->takes_no_more && SSL_is_init_finished(stream->tls))
         SSL_shutdown(stream->tls);
     ERR_clear_error();
     SSL_free(stream->tls);
