@@ -18,7 +18,7 @@ static void put(struct buffer *out, struct span text, size_t limit)
 void facts_print(const struct facts *facts, struct span organisation_name, struct buffer *out)
 {
     wire_put_u8(out, FACTS_VERSION);
-    put(out, organisation_name, POLICY_TITLE_MAX);
+    put(out, organisation_name, POLICY_ORGANISATION_MAX);
     put(out, facts->from.local, FACTS_PART_MAX);
     put(out, facts->from.domain, FACTS_PART_MAX);
     put(out, facts->to.local, FACTS_PART_MAX);
@@ -40,7 +40,7 @@ bool facts_parse(struct span bytes, const struct policy *policy, struct facts *f
     if (bytes.len > 0 && version != FACTS_VERSION)
         return error_set(why, ERROR_INTERNAL, "4.3.0", "stored facts have the unknown version %u",
                          version);
-    const struct span organisation = wire_get_span(&in, POLICY_TITLE_MAX);
+    const struct span organisation = wire_get_span(&in, POLICY_ORGANISATION_MAX);
     parsed.from.local = wire_get_span(&in, FACTS_PART_MAX);
     parsed.from.domain = wire_get_span(&in, FACTS_PART_MAX);
     parsed.to.local = wire_get_span(&in, FACTS_PART_MAX);

@@ -188,10 +188,10 @@ const char *stage_name(enum stage stage)
     return stages[stage].word;
 }
 
-static bool expect_title(struct parser *p, const char *what, struct span *title)
+static bool expect_title(struct parser *p, const char *what, int most, struct span *title)
 {
-    if (p->token.kind == TOKEN_STRING && p->token.text.len > POLICY_TITLE_MAX)
-        return fail(p, "%s has at most %d bytes", what, POLICY_TITLE_MAX);
+    if (p->token.kind == TOKEN_STRING && p->token.text.len > (size_t)most)
+        return fail(p, "%s has at most %d bytes", what, most);
     return expect_string(p, what, title);
 }
 
@@ -253,7 +253,7 @@ bool parse_rule(struct parser *p)
     if (++p->policy->rule_count > POLICY_RULES_MAX)
         return complain(p->book, POLICY_ERROR, p->statement, "there are more than %d rules",
                         POLICY_RULES_MAX);
-    if (!expect_title(p, "the rule's name", &rule->name))
+    if (!expect_title(p, "the rule's name", POLICY_TITLE_MAX, &rule->name))
         return false;
     if (take_word(p, "when")) {
         if (!expect_condition(p, &when))
@@ -278,7 +278,7 @@ bool parse_organisation(struct parser *p)
         return fail_memory(p);
     organisation->place = p->statement;
     advance(p);
-    if (!expect_title(p, "the organisation's name", &organisation->name) ||
+    if (!expect_title(p, "the organisation's name", POLICY_ORGANISATION_MAX, &organisation->name) ||
         !expect_mark(p, '{', "`{`"))
         return false;
     p->section = organisation;

@@ -117,6 +117,7 @@ static void policy_prints_as_understood(void **state)
     assert_memory_equal(policy_digest(policy), policy_digest(again), POLICY_DIGEST_BYTES);
 }
 
+#define LETTERS_43 "the clinic by the lake and behind the hills"
 #define LATER "is a word of the language that this build does not carry out yet"
 
 /* The first error of a file whose line 1 is NEEDED. */
@@ -191,6 +192,8 @@ static const struct bad_case {
      "the order in which they are asked"},
     {"rules of one name", "refuse \"a\" when size over 1 MB\nhold \"a\"", 3, 1, "stands in line 2"},
     {"a rule with a name of ours", "hold \"no rule\"", 2, 1, "the gateway itself uses this name"},
+    {"an organisation's name that no key can have",
+     "organisation \"" LETTERS_43 LETTERS_43 LETTERS_43 "\" { }", 2, 14, "at most 128 bytes"},
     {"a rule without a ladder", "send \"a\"", 2, 9, "expected `by`"},
     {"and beside or", "refuse \"a\" when to \"x.example\" and from \"y.example\" or size over 1 MB",
      2, 53, "parentheses"},

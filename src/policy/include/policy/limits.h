@@ -18,7 +18,8 @@ enum {
     POLICY_STRING_MAX = 1024,
     POLICY_LADDER_TEXT_MAX = 2048, /* a ladder printed, as it is stored with a delivery */
     POLICY_NAME_MAX = 64,          /* of a list or a ladder */
-    POLICY_TITLE_MAX = 200,        /* of a rule or an organisation: as much as a log line shows */
+    POLICY_TITLE_MAX = 200,        /* of a rule: as much as a log line shows */
+    POLICY_ORGANISATION_MAX = 128, /* its name: no longer than the keeper takes for its keys */
     POLICY_WORDS_MAX = 1000,       /* in a list that a subject is searched for: each is a search */
     POLICY_NAMED_MAX = 8,          /* host names that one rung accepts */
     POLICY_DURATION_DAYS_MAX = 366,
