@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Letters for comparing bytes: our own set, the public sets, and the closed list of edits told a second time."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,13 +9,14 @@ from conftest import CORPORA, HOUSE
 
 OWN = HOUSE / "tests/mail"
 PUBLIC_SETS = ("ham", "mime-mixed", "mime-parser", "mime-torture", "mime-evasion", "phi-mail", "dkim-canon",
-               "dkim-eml", "dkim-mail-dkim", "dkim-real", "dkim-rfc")
+               "dkim-eml", "dkim-mail-dkim", "dkim-real", "dkim-rfc", "header-fields")
 ABOUT_A_SET = ("SOURCE", "LICENSE", "NOTICE", "COPYING", "README")
 LINE_MAX, HEADER_MAX, FIELDS_MAX, HOPS_MAX = 65535, 262144, 2000, 50
 HEAD = b"From: okello@clinic.example\r\nTo: marquez@partner.example\r\nSubject: odd\r\n"
 FIELD = re.compile(rb"[!-9;-~]+[ \t]*:[^\r]*(?:\r(?!\n)[^\r]*)*(?:\r\n[ \t][^\r]*(?:\r(?!\n)[^\r]*)*)*(?:\r\n|\Z)")
 RECEIVED = re.compile(rb"Received: from (?P<client>[^;]+?)[ \r\n]+by (?P<host>[^ \r\n]+)[ \r\n]+with (?P<with>ESMTPS?)"
-                      rb"[^;]*?[ \r\n]+id (?P<id>[0-9a-z]{26})(?:[ \r\n]+for <(?P<for>[^>]+)>)?;\r?\n?[ \t]+[^\r\n]+\r?\n")
+                      rb"[^;]*?[ \r\n]+id (?P<id>[0-9a-z]{26})(?:[ \r\n]+for <(?P<for>[^>]+)>)?;"
+                      rb"(?:\r\n)?[ \t]+[^\r\n]+\r\n")
 
 
 def own_letters():
@@ -58,9 +60,21 @@ def unsound_letters():
 
 def public_letters(name, step=1):
     """(name, bytes) of every `step`-th file of a public set, whatever it holds: also what is no letter."""
+    if name == "header-fields":
+        return header_field_letters()[::step]
     files = sorted(path for path in (Path(CORPORA) / name).rglob("*")
                    if path.is_file() and not path.name.startswith(ABOUT_A_SET))
     return [(str(path.relative_to(CORPORA)), as_sent(path.read_bytes())) for path in files[::step]]
+
+
+def header_field_letters():
+    """One letter for each field's value."""
+    names = {"address": "To", "content_type": "Content-Type", "date": "Date", "id": "Message-ID",
+             "received": "Received"}
+    lines = (Path(CORPORA) / "header-fields/vectors.jsonl").read_text().splitlines()
+    cases = [(case["kind"], case["case"]["header"]) for case in map(json.loads, lines)]
+    texts = [f"{names.get(kind, 'X-Value')}: {value}\n\nbody\n".replace("\r\n", "\n") for kind, value in cases]
+    return [(f"header-fields, line {number}", as_sent(text.encode())) for number, text in enumerate(texts, 1)]
 
 
 def as_sent(data):

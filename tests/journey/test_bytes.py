@@ -9,13 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CORPORA, POLICY, Internet, wait_until
-from lab.client import Client
-from lab.dovecot import Dovecot
-from lab.postfix import Postfix
-from lab.processes import free_port
-from lab.scripted import ScriptedServer
-from letters import (PUBLIC_SETS, below_received, fields_of, flaw, header_end, name_of, own_letters,
+from conftest import CORPORA, Internet, wait_until
+from letters import (HEAD, PUBLIC_SETS, below_received, fields_of, flaw, header_end, name_of, own_letters,
                      public_letters, take_received, unsound_letters)
 
 RULES = 'send "everything" by { tls encrypt, return }'
@@ -89,7 +84,7 @@ class Comparison:
         if self.client:
             self.client.close()
         for way, server in self.servers.items():
-            arrived = server.wait_for(self.before[way] + len(self.sent), 120)[self.before[way]:]
+            arrived = server.wait_for(self.before[way] + len(self.sent), 60)[self.before[way]:]
             seen = set()
             for message in arrived:
                 received, rest = take_received(message.data)
@@ -122,6 +117,35 @@ def test_a_letter_that_may_not_pass_is_refused_whole_and_never_altered(office, c
     letters = unsound_letters()
     taken, refused = pass_through(office, letters, chunk)
     assert (taken, refused) == (0, len(letters))
+
+
+def test_a_letter_as_large_as_may_be_passes_and_one_octet_more_does_not(office):
+    largest, line = 10 << 20, b".a line like all the others\r\n"
+    text = HEAD + b"\r\n" + line * ((largest - 1000) // len(line))
+    text += b"x" * (largest - len(text) - 2) + b"\r\n"
+    comparison = Comparison(office)
+    comparison.hand_in("the largest", text)
+    comparison.hand_in("the largest, by BDAT", text, chunk=1 << 20)
+    assert comparison.settle() == (2, 0)
+    with office.client("relay") as client:
+        client.hello()
+        client.envelope(NURSE, CHUNKED)
+        assert client.data(b"x" + text).startswith("552 5.3.4")
+
+
+def test_letters_that_waited_in_the_store_and_through_a_kill_arrive_as_they_were(office):
+    comparison, tried = Comparison(office), set()
+    for server in comparison.servers.values():
+        server.answers["END"] = lambda server, session, line: tried.add(server) or "451 4.3.0 not now"
+    for name, text in own_letters():
+        comparison.hand_in(name, text, chunk=1 << 20)
+    wait_until(lambda: len(tried) == 3, "a first try by each way")
+    office.gateway.kill()
+    for server in comparison.servers.values():
+        server.answers.clear()
+    office.gateway.start()
+    taken, refused = comparison.settle()
+    assert taken >= 60 and refused == 0
 
 
 def needs(name):
@@ -169,20 +193,23 @@ EDITS = [
     ("two Dates stay two", COMPLETE + DATE + TEXT, (), COMPLETE + DATE + TEXT),
     ("a missing From, To and Subject stay missing", DATE + ID + TEXT, (), DATE + ID + TEXT),
     ("a Bcc is left out", FROM_TO + b"Bcc: third@third.example\r\n" + DATE + ID + TEXT, (), COMPLETE + TEXT),
-    ("a folded Bcc is left out with its folds", FROM_TO + b"Bcc: a@third.example,\r\n b@third.example,\r\n\t\r\n c@x.example\r\n"
-     + DATE + ID + TEXT, (), COMPLETE + TEXT),
-    ("a Bcc that begins on its second line is left out", FROM_TO + b"Bcc:\r\n a@third.example\r\n" + DATE + ID + TEXT, (),
+    ("a folded Bcc is left out with its folds",
+     FROM_TO + b"Bcc: a@third.example,\r\n b@third.example,\r\n\t\r\n c@x.example\r\n" + DATE + ID + TEXT, (),
      COMPLETE + TEXT),
+    ("a Bcc that begins on its second line is left out",
+     FROM_TO + b"Bcc:\r\n a@third.example\r\n" + DATE + ID + TEXT, (), COMPLETE + TEXT),
     ("a Bcc on top is left out", b"Bcc: a@third.example\r\n" + COMPLETE + TEXT, (), COMPLETE + TEXT),
     ("an empty Bcc is left out", COMPLETE + b"Bcc:\r\n" + TEXT, (), COMPLETE + TEXT),
-    ("several are left out, of any spelling", b"BCC: a@x.example\r\n" + FROM_TO + b"bcc : b@x.example\r\nBcC\t:c@x.example\r\n"
-     + DATE + b"Resent-Bcc: d@x.example\r\n" + ID + b"rESENT-bCC:\r\n e@x.example\r\n" + TEXT, (), COMPLETE + TEXT),
+    ("several are left out, of any spelling",
+     b"BCC: a@x.example\r\n" + FROM_TO + b"bcc : b@x.example\r\nBcC\t:c@x.example\r\n" + DATE
+     + b"Resent-Bcc: d@x.example\r\n" + ID + b"rESENT-bCC:\r\n e@x.example\r\n" + TEXT, (), COMPLETE + TEXT),
     ("a Bcc at the end of a header without a body is left out", COMPLETE + b"Bcc: a@x.example\r\n", (), COMPLETE),
     ("a Bcc before a line that is no field is left out", COMPLETE + b"Bcc: a@x.example\r\nno field\r\n", (),
      COMPLETE + b"\r\nno field\r\n"),
     ("names that only look alike stay", COMPLETE + b"X-Bcc: 1\r\nBcc-Note: 2\r\nResent-Cc: 3\r\nCc: 4\r\n" + TEXT, (),
      COMPLETE + b"X-Bcc: 1\r\nBcc-Note: 2\r\nResent-Cc: 3\r\nCc: 4\r\n" + TEXT),
-    ("a letter inside keeps its Bcc", COMPLETE + b"Content-Type: message/rfc822\r\n\r\nBcc: a@x.example\r\n\r\ntext\r\n", (),
+    ("a letter inside keeps its Bcc",
+     COMPLETE + b"Content-Type: message/rfc822\r\n\r\nBcc: a@x.example\r\n\r\ntext\r\n", (),
      COMPLETE + b"Content-Type: message/rfc822\r\n\r\nBcc: a@x.example\r\n\r\ntext\r\n"),
 ]
 ADDED = {

@@ -25,8 +25,8 @@ refuse "not this subject" when subject has "no letter has this"
 hold   "looked at first" when to "held.example"
 send   "everything else" by { tls verify, return }
 """
-STAGES = ("still arriving", "accepted and held", "waiting after a deferral", "delivered", "returned with a report", "refused",
-          "looked at by an administrator", "after a reload", "after all was killed", "started again",
+STAGES = ("still arriving", "accepted and held", "waiting after a deferral", "delivered", "returned with a report",
+          "refused", "looked at by an administrator", "after a reload", "after all was killed", "started again",
           "released and retried", "deleted", "stopped")
 PLACES = ("subject", "body", "sender", "recipient", "file", "display", "reply")
 
