@@ -91,12 +91,13 @@ bool certificate_has_name(const X509 *certificate, struct span name)
     ASN1_OCTET_STRING *address;
     bool is_address;
 
+    if (name.len >= sizeof text) /* whoever keeps what fitted has no more room, dot and all */
+        return false;
     if (name.len > 0 && name.data[name.len - 1] == '.')
         name.len--;
     /* To the library an empty name has the length of a C string, and one that begins with a dot
      * means all names below. */
-    if (name.len == 0 || name.len >= sizeof text || name.data[0] == '.' ||
-        span_index(name, '\0') < name.len)
+    if (name.len == 0 || name.data[0] == '.' || span_index(name, '\0') < name.len)
         return false;
     memcpy(text, name.data, name.len);
     text[name.len] = '\0';

@@ -20,9 +20,12 @@ static struct deadline soon(void)
 
 /* --- the laboratory's certificates, made once --- */
 
+#define LABEL_50 "a2345678901234567890123456789012345678901234567890"
+#define LONGEST LABEL_50 LABEL_50 LABEL_50 LABEL_50 LABEL_50 ".test" /* 255 characters */
+
 static struct lab_certificate good_root, other_root, intermediate;
 static struct lab_certificate mx, mx_rsa, mx_384, mx_weak, mx_chained, mx_self, mx_expired;
-static struct lab_certificate mx_wild, mx_partial, mx_address, mx_nameless, mx_for_clients;
+static struct lab_certificate mx_wild, mx_partial, mx_long, mx_address, mx_nameless, mx_for_clients;
 static struct lab_certificate mx_untrusted, relay, relay_untrusted, relay_expired, relay_weak;
 
 static int make_laboratory(void **state)
@@ -46,6 +49,7 @@ static int make_laboratory(void **state)
         lab_make((struct lab_wish){.names = "DNS:mx.example", .is_expired = true, .issuer = root});
     mx_wild = lab_make((struct lab_wish){.names = "DNS:*.mail.example", .issuer = root});
     mx_partial = lab_make((struct lab_wish){.names = "DNS:m*.mail.example", .issuer = root});
+    mx_long = lab_make((struct lab_wish){.names = "DNS:" LONGEST, .issuer = root});
     mx_address = lab_make((struct lab_wish){.names = "IP:192.0.2.7", .issuer = root});
     mx_nameless = lab_make((struct lab_wish){.common_name = "mx.example", .issuer = root});
     mx_for_clients = lab_make(
@@ -63,11 +67,12 @@ static int make_laboratory(void **state)
 
 static int forget_laboratory(void **state)
 {
-    struct lab_certificate *all[] = {&good_root,  &other_root,      &intermediate,   &mx,
-                                     &mx_rsa,     &mx_384,          &mx_weak,        &mx_chained,
-                                     &mx_self,    &mx_expired,      &mx_wild,        &mx_partial,
-                                     &mx_address, &mx_nameless,     &mx_for_clients, &mx_untrusted,
-                                     &relay,      &relay_untrusted, &relay_expired,  &relay_weak};
+    struct lab_certificate *all[] = {&good_root,    &other_root, &intermediate,    &mx,
+                                     &mx_rsa,       &mx_384,     &mx_weak,         &mx_chained,
+                                     &mx_self,      &mx_expired, &mx_wild,         &mx_partial,
+                                     &mx_long,      &mx_address, &mx_nameless,     &mx_for_clients,
+                                     &mx_untrusted, &relay,      &relay_untrusted, &relay_expired,
+                                     &relay_weak};
 
     (void)state;
     for (size_t i = 0; i < COUNT(all); i++)
@@ -283,6 +288,8 @@ static const struct check_case {
     {"a wildcard for two labels", &mx_wild, NULL, {"a.mx.mail.example"}, NULL, "hostname mismatch"},
     {"a wildcard for none", &mx_wild, NULL, {"mail.example"}, NULL, "hostname mismatch"},
     {"half a wildcard", &mx_partial, NULL, {"mx.mail.example"}, NULL, "hostname mismatch"},
+    {"the longest name", &mx_long, NULL, {LONGEST}, LONGEST, NULL},
+    {"a longer name, by its final dot", &mx_long, NULL, {LONGEST "."}, NULL, "hostname mismatch"},
     {"a common name only", &mx_nameless, NULL, {"mx.example"}, NULL, "hostname mismatch"},
     {"an address", &mx_address, NULL, {"192.0.2.7"}, "192.0.2.7", NULL},
     {"another address", &mx_address, NULL, {"192.0.2.8"}, NULL, "hostname mismatch"},
