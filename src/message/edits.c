@@ -153,8 +153,8 @@ static void put_missing(struct buffer *out, struct span original,
     if (!header_find(original, SPAN_LITERAL("Message-ID"), 0, &found)) {
         id_print(facts->message, id);
         len = snprintf(message_id, sizeof message_id, "<%s@%.*s>", id, SPAN_ARGS(facts->host_name));
-        header_write(out, SPAN_LITERAL("Message-ID"), span_make(message_id, (size_t)len));
         out->failed |= (size_t)len >= sizeof message_id;
+        header_write(out, SPAN_LITERAL("Message-ID"), span_of(message_id));
     }
 }
 

@@ -260,12 +260,18 @@ static void facts_that_no_header_may_hold_are_our_own_fault(void **state)
     struct received_facts facts = plain_facts;
     struct pieces pieces = {.count = 77};
     struct error why;
+    char name[900]; /* in a line it has room, in the name of a message it has not */
 
     (void)state;
     facts.only_recipient = &recipient;
     assert_false(message_edit(SPAN_LITERAL(""), true, &facts, arena, &pieces, &why));
     assert_int_equal(why.kind, ERROR_INTERNAL);
     assert_int_equal(pieces.count, 77);
+    facts = plain_facts;
+    memset(name, 'a', sizeof name);
+    facts.host_name = span_make(name, sizeof name);
+    assert_false(message_edit(SPAN_LITERAL(""), true, &facts, arena, &pieces, &why));
+    assert_int_equal(why.kind, ERROR_INTERNAL);
 }
 
 static void no_memory_is_our_own_fault(void **state)
