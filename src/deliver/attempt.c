@@ -40,7 +40,8 @@ static bool is_same_names(const struct rung *a, const struct rung *b)
     return true;
 }
 
-/* May they go in one transaction, on one session, for one reason? */
+/* May they go in one transaction, on one session, for one reason? The domain is the recipient's
+ * own, which his tag binds: a row's destination only says where it waits. */
 static bool go_together(const struct policy *policy, const struct delivery *a,
                         const struct delivery *b)
 {
@@ -48,8 +49,9 @@ static bool go_together(const struct policy *policy, const struct delivery *a,
 
     if (rung->way != other->way || !is_same_names(rung, other))
         return false;
-    return rung->way != WAY_ROUTE ||
-           policy_route(policy, &a->address) == policy_route(policy, &b->address);
+    if (rung->way != WAY_ROUTE)
+        return span_equal(a->address.domain, b->address.domain);
+    return policy_route(policy, &a->address) == policy_route(policy, &b->address);
 }
 
 /* A rung that is no way: where a refusing rule has put it, or where it climbed to. */

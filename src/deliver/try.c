@@ -367,7 +367,7 @@ void try_rung(struct try *t)
                      .demand = {.way = rung->way,
                                 .names = rung->names,
                                 .name_count = rung->name_count,
-                                .domain = t->job->destination_name}};
+                                .domain = first->address.domain}};
     struct verdict verdict;
     struct error why;
 
