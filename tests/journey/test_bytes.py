@@ -141,6 +141,8 @@ def test_letters_that_waited_in_the_store_and_through_a_kill_arrive_as_they_were
         comparison.hand_in(name, text, chunk=1 << 20)
     wait_until(lambda: len(tried) == 3, "a first try by each way")
     office.gateway.kill()
+    wait_until(lambda: all(session.connection.fileno() < 0 for server in comparison.servers.values()
+                           for session in server.sessions), "the end of what the dead gateway said")
     for server in comparison.servers.values():
         server.answers.clear()
     office.gateway.start()
