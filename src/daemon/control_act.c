@@ -55,15 +55,35 @@ bool act_tell(struct answer *answer, struct act *act, const struct subject *subj
     return true;
 }
 
-static bool commit(struct answer *answer, const struct act *act, struct error *why)
+/* What an administrator wants tried is tried, though its destination be put off after failures. These
+ * are not forgotten: the next one waits as long as it would have. */
+static bool end_put_off(struct answer *answer, struct span destination, struct store_change *change,
+                        struct error *why)
+{
+    *change = (struct store_change){
+        .kind = STORE_PUT_OFF,
+        .put_off = {.destination = destination, .due_at_ms = answer->now_ms},
+    };
+    return store_destination_failures(answer->control->common.store, destination,
+                                      &change->put_off.failures, why);
+}
+
+static bool commit(struct answer *answer, const struct subject *subject, const struct act *act,
+                   struct error *why)
 {
     struct common *common = &answer->control->common;
-    const struct store_change change = {.kind = STORE_MOVE,
-                                        .move = act->move,
-                                        .leaves = act->leaves,
-                                        .leaf_count = act->leaf_count};
+    struct store_change changes[2] = {{.kind = STORE_MOVE,
+                                       .move = act->move,
+                                       .leaves = act->leaves,
+                                       .leaf_count = act->leaf_count}};
+    struct store_batch batch = {.changes = changes, .count = 1};
 
-    if (!store_commit(common->store, &(struct store_batch){.changes = &change, .count = 1}, why)) {
+    if (act->move.state == DELIVERY_WAITING) {
+        if (!end_put_off(answer, subject->delivery.destination, &changes[1], why))
+            return false;
+        batch.count++;
+    }
+    if (!store_commit(common->store, &batch, why)) {
         if (why->kind == ERROR_INTERNAL)
             return error_set(why, ERROR_TEMPORARY, "",
                              "it changed meanwhile: look again, and try again");
@@ -261,7 +281,7 @@ static bool do_one(struct answer *answer, const struct subject *subject, act_fun
     char id[ID_TEXT_SIZE];
 
     act_begin(&act, subject);
-    if (!prepare(answer, &act, subject, why) || !commit(answer, &act, why))
+    if (!prepare(answer, &act, subject, why) || !commit(answer, subject, &act, why))
         return false;
     id_print(subject->message.id, id);
     answer_say(answer, "%s/%" PRIu32 "  %s\n", id, subject->delivery.number, act.said);
