@@ -23,6 +23,8 @@ struct teller {
     struct buffer *out;
     int64_t now_ms;
     int32_t day; /* of the last line: the date is told when it changes */
+    bool has_state;
+    uint64_t state; /* as the last event told has it */
 };
 struct told {
     const struct store_leaf *leaf;
@@ -300,6 +302,10 @@ static bool tell_row(struct teller *teller, const struct store_journal_row *row,
         const struct sentence *how = sentence_of(row->leaf.kind);
 
         told.fields = fields;
+        if (has(&told, FIELD_STATE)) {
+            teller->has_state = true;
+            teller->state = number(&told, FIELD_STATE);
+        }
         told.phrase = how ? how->phrase : NULL;
         (how ? how->tell : tell_plainly)(teller, &told, &sentence);
     }
@@ -313,11 +319,21 @@ static bool tell_row(struct teller *teller, const struct store_journal_row *row,
     return true;
 }
 
+/* An end is final, so its event is there, unless somebody wrote it into the database. Before the
+ * end the journal, which was read later, may just be ahead. */
+static bool is_contradicted(const struct teller *teller, const struct store_delivery *delivery)
+{
+    return delivery->state > DELIVERY_HELD && teller->has_state && /* not all was purged */
+           teller->state != (uint64_t)delivery->state;
+}
+
 static void tell_now(struct teller *teller, const struct store_delivery *delivery)
 {
     struct buffer *out = teller->out;
 
     buffer_append_format(out, "  %-8s  ", "now");
+    if (is_contradicted(teller, delivery))
+        put(out, "its record does not agree with the journal, and says: ");
     switch (delivery->state) {
     case DELIVERY_WAITING:
         if (delivery->lease) {
@@ -359,6 +375,7 @@ static bool tell_rows(struct teller *teller, const struct store_journal_row *row
                       uint32_t delivery, struct error *why)
 {
     teller->day = INT32_MIN;
+    teller->has_state = false;
     for (size_t i = 0; i < count; i++)
         if (rows[i].leaf.delivery == delivery && !tell_row(teller, &rows[i], why))
             return false;
