@@ -198,8 +198,8 @@ static void a_changed_leaf_is_not_whole(void **state)
         "UPDATE event SET kind = kind + 65536 WHERE delivery = 1",
         /* The newest leaf hidden, or followed by one that is in no tree. */
         "UPDATE event SET delivery = delivery + 4294967296 WHERE delivery = 1",
-        "INSERT INTO event SELECT 1000 + sequence, kind, at, message, delivery, organisation, "
-        "detail, salt, hash FROM event WHERE delivery = 1",
+        ("INSERT INTO event SELECT 1000 + sequence, kind, at, message, delivery, organisation, "
+         "detail, salt, hash FROM event WHERE delivery = 1"),
     };
     struct lab *lab = *state;
 
