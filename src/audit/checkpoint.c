@@ -281,6 +281,27 @@ bool journal_compare(struct store *store, struct keeper *keeper, const struct cl
     return begin_epoch(store, &last, epoch, clock, buffer_span(gap), why);
 }
 
+bool journal_tell_expiry(struct store *store, struct keeper *keeper, const struct clock *clock,
+                         struct error *why)
+{
+    scoped(arena) arena = arena_new("an event", STORE_LEAF_DETAIL_MAX * 2);
+    struct store_change change = {.kind = STORE_LEAF, .leaf_count = 1};
+    struct store_leaf leaf;
+    uint64_t count, untold;
+
+    if (!keeper_count_destroyed(keeper, 0, &count, &untold, why))
+        return false;
+    if (untold == 0)
+        return true;
+    if (!arena ||
+        !event_leaf(EVENT_KEYS_EXPIRED, (struct id){{0}}, 0, SPAN_LITERAL(""), clock_wall_ms(clock),
+                    &EVENT_NUMBER(FIELD_COUNT_OF, untold), 1, arena, &leaf))
+        return error_set(why, ERROR_INTERNAL, "4.3.0", "no memory for an event");
+    change.leaves = &leaf;
+    return store_commit(store, &(struct store_batch){&change, 1}, why) &&
+           keeper_count_destroyed(keeper, count, &count, &untold, why);
+}
+
 void journal_keep(struct store *store, struct store_shared *shared, struct keeper *keeper,
                   const struct clock *clock, const volatile bool *stop)
 {
@@ -289,6 +310,8 @@ void journal_keep(struct store *store, struct store_shared *shared, struct keepe
     while (!*stop) {
         uint32_t seen = doorbell_count(shared, DOORBELL_CHECKPOINT);
 
+        if (!journal_tell_expiry(store, keeper, clock, &why))
+            log_error(LOG_LEVEL_WARNING, "the end of keys could not be journalled", &why);
         if (!journal_checkpoint(store, keeper, clock, &why))
             log_error(why.kind == ERROR_INTERNAL ? LOG_LEVEL_ALARM : LOG_LEVEL_WARNING,
                       "no checkpoint was made", &why);

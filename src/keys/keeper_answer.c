@@ -340,6 +340,24 @@ static enum keeper_status last_checkpoint(struct keeper_state *state,
     return KEEPER_DONE;
 }
 
+/* What was told is on the disk with the next checkpoint: a crash before it tells it twice, and
+ * never not at all. */
+static enum keeper_status count_destroyed(struct keeper_state *state,
+                                          const struct keeper_request *request,
+                                          struct keeper_reply *reply)
+{
+    struct keeper_table *table = &state->terms->file->table;
+    uint64_t told = request->as.destroyed.told;
+
+    if (told > table->destroyed)
+        return KEEPER_MALFORMED;
+    if (told > table->destroyed_told)
+        table->destroyed_told = told;
+    reply->as.destroyed.count = table->destroyed;
+    reply->as.destroyed.told = table->destroyed_told;
+    return KEEPER_DONE;
+}
+
 static enum keeper_status (*const answers[])(struct keeper_state *, const struct keeper_request *,
                                              struct keeper_reply *) = {
     [KEEPER_OP_PAIRS] = make_pairs,
@@ -350,6 +368,7 @@ static enum keeper_status (*const answers[])(struct keeper_state *, const struct
     [KEEPER_OP_SIGN_CHECKPOINT] = sign_checkpoint,
     [KEEPER_OP_LAST_CHECKPOINT] = last_checkpoint,
     [KEEPER_OP_UNWRAP_RECORD] = unwrap_record,
+    [KEEPER_OP_DESTROYED] = count_destroyed,
 };
 _Static_assert(sizeof answers / sizeof answers[0] == KEEPER_OP_COUNT, "an operation unanswered");
 

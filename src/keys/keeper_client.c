@@ -411,6 +411,24 @@ bool keeper_last_checkpoint(struct keeper *keeper, struct checkpoint *checkpoint
     return done;
 }
 
+bool keeper_count_destroyed(struct keeper *keeper, uint64_t told, uint64_t *count, uint64_t *untold,
+                            struct error *why)
+{
+    struct deadline until = deadline_in_ms(keeper->answer_ms);
+    bool done;
+
+    if (!acquire(keeper, until, why))
+        return false;
+    keeper->request.as.destroyed.told = told;
+    done = ask(keeper, KEEPER_OP_DESTROYED, until, why);
+    if (done) {
+        *count = keeper->reply.as.destroyed.count;
+        *untold = *count - keeper->reply.as.destroyed.told;
+    }
+    release(keeper);
+    return done;
+}
+
 /* ---- pairs from the stock ---- */
 
 static struct stock *find_stock(struct keeper *keeper, const struct keeper_name *organisation,

@@ -44,6 +44,10 @@ const struct keeper_operation keeper_operations[] = {
                                  .peers = DELIVER,
                                  .request_size = REQUEST_SIZE(unwrap),
                                  .reply_size = REPLY_SIZE(record)},
+    [KEEPER_OP_DESTROYED] = {.name = "count destroyed classes",
+                             .peers = CONTROL,
+                             .request_size = REQUEST_SIZE(destroyed),
+                             .reply_size = REPLY_SIZE(destroyed)},
 };
 _Static_assert(sizeof keeper_operations / sizeof keeper_operations[0] == KEEPER_OP_COUNT,
                "an operation without a row");

@@ -19,6 +19,7 @@ enum keeper_op {
     KEEPER_OP_SIGN_CHECKPOINT,
     KEEPER_OP_LAST_CHECKPOINT,
     KEEPER_OP_UNWRAP_RECORD,
+    KEEPER_OP_DESTROYED,
     KEEPER_OP_COUNT,
 };
 
@@ -94,6 +95,9 @@ struct keeper_request {
             uint8_t input[KEEPER_TLS_INPUT_MAX];
         } sign_tls;
         struct checkpoint sign_checkpoint;
+        struct {
+            uint64_t told;
+        } destroyed;
     } as;
 };
 
@@ -119,6 +123,9 @@ struct keeper_reply {
             struct checkpoint checkpoint;
             uint8_t key[CHECKPOINT_KEY_BYTES];
         } checkpoint;
+        struct {
+            uint64_t count, told;
+        } destroyed;
     } as;
 };
 

@@ -346,15 +346,18 @@ bool keeper_file_expire(struct keeper_file *file, int32_t today, size_t *destroy
                         struct error *why)
 {
     scoped_descriptor old = -1;
-    bool any = false;
+    size_t past = 0;
 
-    for (size_t i = 0; i < file->table.class_count && !any; i++)
-        any = file->table.classes[i].day < today;
-    if (any) {
+    for (size_t i = 0; i < file->table.class_count; i++)
+        past += file->table.classes[i].day < today;
+    if (past > 0) {
         /* On the disk first: after a failed write all is as before, and is tried again. */
         old = open_old(file);
-        if (!write_table(file, &file->table, &file->authenticating, today, why))
+        file->table.destroyed += past;
+        if (!write_table(file, &file->table, &file->authenticating, today, why)) {
+            file->table.destroyed -= past;
             return false;
+        }
         overwrite(old);
     }
     *destroyed = keeper_classes_remove_before(&file->table, today);

@@ -172,6 +172,8 @@ bool keeper_table_print(const struct keeper_table *table, int32_t from_day, stru
         put_checkpoint(&table->last, out);
     wire_put_u64(out, table->unwraps);
     wire_put_u64(out, table->texts);
+    wire_put_u64(out, table->destroyed);
+    wire_put_u64(out, table->destroyed_told);
     wire_put_u32(out, (uint32_t)table->organisation_count);
     for (size_t i = 0; i < table->organisation_count; i++) {
         const struct keeper_organisation *organisation = &table->organisations[i];
@@ -199,22 +201,21 @@ static bool is_malformed(struct error *why)
 }
 
 static bool get_derivation(struct wire_reader *in, struct keeper_derivation *derivation,
-                           struct error *why)
+                           uint32_t *version, struct error *why)
 {
     char start[sizeof magic];
-    uint32_t version;
     uint8_t kind;
 
     wire_get_bytes(in, start, sizeof start);
-    version = wire_get_u32(in);
+    *version = wire_get_u32(in);
     kind = wire_get_u8(in);
     derivation->log2_n = wire_get_u8(in);
     wire_get_bytes(in, derivation->salt, sizeof derivation->salt);
     if (in->failed || memcmp(start, magic, sizeof magic) != 0)
         return error_set(why, ERROR_INTERNAL, "4.3.0", "this is no keeper's file");
-    if (version != KEEPER_FILE_VERSION)
+    if (*version == 0 || *version > KEEPER_FILE_VERSION)
         return error_set(why, ERROR_INTERNAL, "4.3.0",
-                         "the keeper's file has version %u, this program knows %d", version,
+                         "the keeper's file has version %u, this program knows %d", *version,
                          KEEPER_FILE_VERSION);
     switch (kind) {
     case KEEPER_MASTER_RAW:
@@ -235,8 +236,9 @@ bool keeper_derivation_parse(struct span text, struct keeper_derivation *derivat
 {
     struct wire_reader in = {.rest = text};
     struct keeper_derivation got = {0};
+    uint32_t version;
 
-    if (!get_derivation(&in, &got, why))
+    if (!get_derivation(&in, &got, &version, why))
         return false;
     *derivation = got;
     return true;
@@ -289,9 +291,10 @@ bool keeper_table_parse(struct span text, struct keeper_table *table, struct err
 {
     struct wire_reader in = {.rest = text};
     struct keeper_table got = {0};
+    uint32_t version;
     uint8_t has_checkpoint;
 
-    if (!get_derivation(&in, &got.derivation, why))
+    if (!get_derivation(&in, &got.derivation, &version, why))
         return false;
     wire_get_bytes(&in, got.checkpoint_wrapped, sizeof got.checkpoint_wrapped);
     has_checkpoint = wire_get_u8(&in);
@@ -300,8 +303,12 @@ bool keeper_table_parse(struct span text, struct keeper_table *table, struct err
         get_checkpoint(&in, &got.last);
     got.unwraps = wire_get_u64(&in);
     got.texts = wire_get_u64(&in);
-    if (has_checkpoint > 1 || !get_organisations(&in, &got) || !get_classes(&in, &got) ||
-        !wire_is_done(&in)) {
+    if (version > 1) {
+        got.destroyed = wire_get_u64(&in);
+        got.destroyed_told = wire_get_u64(&in);
+    }
+    if (has_checkpoint > 1 || got.destroyed_told > got.destroyed || !get_organisations(&in, &got) ||
+        !get_classes(&in, &got) || !wire_is_done(&in)) {
         keeper_table_clear(&got);
         return is_malformed(why);
     }

@@ -7,7 +7,7 @@
 #include "keys/keeper.h"
 
 enum {
-    KEEPER_FILE_VERSION = 1,
+    KEEPER_FILE_VERSION = 2, /* 1 is read too: it counted no destroyed classes */
     KEEPER_FILE_MAC_BYTES = 32,
     KEEPER_FILE_FIXED_BYTES = 512, /* more than all that stands in it once */
     KEEPER_CLASS_PRINTED_BYTES = 4 + 1 + 4 + WRAPPED_KEY_BYTES,
@@ -44,6 +44,7 @@ struct keeper_table {
     bool has_checkpoint;
     struct checkpoint last;
     uint64_t unwraps, texts;
+    uint64_t destroyed, destroyed_told; /* classes, ever; and how many of them are journalled */
     struct keeper_organisation *organisations; /* owned; in the order they came */
     size_t organisation_count, organisation_room;
     struct keeper_class *classes; /* owned; ordered by organisation, kind, day, without doubles */
@@ -51,8 +52,8 @@ struct keeper_table {
 };
 void keeper_table_clear(struct keeper_table *table);
 
-/* Everything before the file's MAC. Parsing and printing are inverses. Classes whose day is before
- * `from_day` are left out. False: out of memory. */
+/* Everything before the file's MAC. Parsing and printing are inverses in the newest version.
+ * Classes whose day is before `from_day` are left out. False: out of memory. */
 MUST_USE bool keeper_table_print(const struct keeper_table *table, int32_t from_day,
                                  struct buffer *out);
 MUST_USE bool keeper_table_parse(struct span text, struct keeper_table *table, struct error *why);

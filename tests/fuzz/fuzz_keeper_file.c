@@ -1,5 +1,6 @@
 /* fuzz-deps: base keys */
-/* What of a keeper's file parses prints back to the very same bytes: there is one spelling only. */
+/* What of a keeper's file parses prints back to the very same bytes: there is one spelling only, of
+ * the newest version. */
 /* SPDX-License-Identifier: ISC */
 #include "keeper_table.h"
 
@@ -21,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (!keeper_table_print(&table, INT32_MIN, &out))
         abort();
-    assert(span_equal(buffer_span(&out), span_make(data, size)));
+    assert(data[11] < KEEPER_FILE_VERSION || span_equal(buffer_span(&out), span_make(data, size)));
     keeper_table_clear(&table);
     return 0;
 }

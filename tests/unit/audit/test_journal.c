@@ -25,7 +25,8 @@ static struct {
     struct keeper_file *file;
     struct keeper *keeper;
     pthread_t thread;
-    int stop, ends[2];
+    int stop, ends[2], receive[2];
+    bool is_receive_taken; /* its end was closed by who took it over */
     struct clock_by_hand hand;
     struct clock clock;
     uint8_t key[CHECKPOINT_KEY_BYTES];
@@ -35,7 +36,7 @@ static void *keep(void *unused)
 {
     const struct keeper_terms terms = {
         .file = house.file,
-        .peers = {[KEEPER_PEER_RECEIVE] = -1,
+        .peers = {[KEEPER_PEER_RECEIVE] = house.receive[0],
                   [KEEPER_PEER_DELIVER] = -1,
                   [KEEPER_PEER_CONTROL] = house.ends[0]},
         .clock = &house.clock,
@@ -58,6 +59,8 @@ static void begin_keeper(void)
         keeper_file_open(keeper_path, &master, true, &entropy_of_system, &house.file, &why));
     keeper_file_checkpoint_key(house.file, house.key);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, house.ends), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, house.receive), 0);
+    house.is_receive_taken = false;
     house.stop = eventfd(0, 0);
     assert_int_equal(pthread_create(&house.thread, NULL, keep, NULL), 0);
     house.keeper = keeper_connect(house.ends[1], &entropy_of_system);
@@ -73,6 +76,9 @@ static void end_keeper(void)
     keeper_free(house.keeper);
     keeper_file_free(house.file);
     close(house.ends[0]);
+    close(house.receive[0]);
+    if (!house.is_receive_taken)
+        close(house.receive[1]);
     close(house.stop);
 }
 
@@ -484,6 +490,73 @@ static void a_checkpoint_of_another_key_is_no_checkpoint(void **state)
     store_close(store);
 }
 
+/* ---- the end of keys ---- */
+
+static bool add_told(void *self, const struct store_journal_row *row)
+{
+    scoped(arena) arena = arena_new("an event's fields", KIB(64));
+    struct event_field *fields;
+    size_t count;
+    struct error why;
+
+    if (row->leaf.kind != EVENT_KEYS_EXPIRED)
+        return true;
+    assert_true(event_parse(row->leaf.detail, arena, &fields, &count, &why));
+    *(uint64_t *)self += event_field_find(fields, count, FIELD_COUNT_OF)->number;
+    return true;
+}
+
+static void tell_and_expect(struct store *store, uint64_t told, uint64_t rows)
+{
+    struct store_counts counts;
+    uint64_t sum = 0;
+    struct error why;
+
+    assert_true(journal_tell_expiry(store, house.keeper, &house.clock, &why));
+    assert_true(store_each_leaf(store, 0, add_told, &sum, &why));
+    assert_int_equal(sum, told);
+    assert_true(store_count(store, &counts, &why));
+    assert_int_equal(counts.leaves, rows);
+}
+
+/* Two classes are made with it: the day of the first is the sooner one. */
+static void take_pair(int32_t content_day, int32_t record_day)
+{
+    scoped(keeper) receive = keeper_connect(house.receive[1], &entropy_of_system);
+    struct key_pair pair;
+    struct error why;
+
+    house.is_receive_taken = true;
+    assert_true(
+        keeper_take_pair(receive, SPAN_LITERAL("clinic"), content_day, record_day, &pair, &why));
+}
+
+static void days_pass(int days)
+{
+    end_keeper();
+    clock_by_hand_move(&house.hand, (int64_t)days * 86400000);
+    begin_keeper();
+}
+
+static void destroyed_keys_are_told_once_in_the_journal(void **state)
+{
+    const int32_t today = clock_day(house.hand.wall_ms);
+    struct store *store = open_store(STORE_READ_WRITE);
+
+    (void)state;
+    take_pair(today + 1, today + 4);
+    tell_and_expect(store, 0, 0);
+    days_pass(2);
+    tell_and_expect(store, 1, 1);
+    tell_and_expect(store, 1, 1);
+    days_pass(1); /* what it was told is still known to it */
+    tell_and_expect(store, 1, 1);
+    checkpoint(store);
+    days_pass(2);
+    tell_and_expect(store, 2, 2);
+    store_close(store);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -528,6 +601,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_epoch_that_names_no_gap_is_not_signed, begin, end),
         cmocka_unit_test_setup_teardown(a_tree_that_its_rows_do_not_make_is_not_signed, begin, end),
         cmocka_unit_test_setup_teardown(a_checkpoint_of_another_key_is_no_checkpoint, begin, end),
+        cmocka_unit_test_setup_teardown(destroyed_keys_are_told_once_in_the_journal, begin, end),
     };
 
     return cmocka_run_group_tests_name("the journal", tests, NULL, NULL);

@@ -71,6 +71,7 @@ static enum keeper_status ask(enum keeper_op op)
         [KEEPER_OP_SIGN_CHECKPOINT] = KEEPER_PEER_CONTROL,
         [KEEPER_OP_LAST_CHECKPOINT] = KEEPER_PEER_CONTROL,
         [KEEPER_OP_UNWRAP_RECORD] = KEEPER_PEER_DELIVER,
+        [KEEPER_OP_DESTROYED] = KEEPER_PEER_CONTROL,
     };
 
     return ask_as(peers[op], op, keeper_operations[op].request_size);
@@ -572,6 +573,35 @@ static void a_checkpoint_verifies_and_none_of_its_bytes_can_change(void **state)
     assert_false(checkpoint_verify(&checkpoint, key));
 }
 
+static enum keeper_status count_destroyed(uint64_t told)
+{
+    memset(&request, 0, sizeof request);
+    request.as.destroyed.told = told;
+    return ask(KEEPER_OP_DESTROYED);
+}
+
+static void destroyed_classes_are_counted_and_what_was_told_is_remembered(void **state)
+{
+    static const struct {
+        uint64_t asked, told; /* told: as the answer says */
+    } steps[] = {{0, 0}, {1, 1}, {0, 1}, {2, 2}, {1, 2}, {2, 2}};
+    size_t destroyed;
+    struct error why;
+
+    (void)state;
+    assert_int_equal(count_destroyed(0), KEEPER_DONE);
+    assert_int_equal(reply.as.destroyed.count, 0);
+    assert_int_equal(count_destroyed(1), KEEPER_MALFORMED); /* there were none */
+    assert_true(keeper_file_expire(terms.file, RECORD_DAY + 1, &destroyed, &why));
+    assert_int_equal(destroyed, 2);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        assert_int_equal(count_destroyed(steps[i].asked), KEEPER_DONE);
+        assert_int_equal(reply.as.destroyed.count, 2);
+        assert_int_equal(reply.as.destroyed.told, steps[i].told);
+    }
+    assert_int_equal(count_destroyed(3), KEEPER_MALFORMED);
+}
+
 static void each_role_may_ask_what_it_needs_and_nothing_else(void **state)
 {
     static const bool may[KEEPER_OP_COUNT][KEEPER_PEER_COUNT] = {
@@ -584,6 +614,7 @@ static void each_role_may_ask_what_it_needs_and_nothing_else(void **state)
         [KEEPER_OP_SIGN_CHECKPOINT] = {false, false, true},
         [KEEPER_OP_LAST_CHECKPOINT] = {false, false, true},
         [KEEPER_OP_UNWRAP_RECORD] = {false, true, false},
+        [KEEPER_OP_DESTROYED] = {false, false, true},
     };
 
     (void)state;
@@ -711,6 +742,7 @@ int main(void)
         WITH_KEEPER(what_is_held_or_returned_is_not_opened_for_delivery),
         WITH_KEEPER(of_what_is_held_or_returned_the_record_alone_is_opened),
         WITH_KEEPER(an_expired_class_opens_nothing),
+        WITH_KEEPER(destroyed_classes_are_counted_and_what_was_told_is_remembered),
         WITH_KEEPER(no_more_is_opened_in_a_minute_than_the_limit),
         WITH_KEEPER(a_held_delivery_bound_to_another_ladder_opens_under_it_alone),
         WITH_KEEPER(a_delivery_that_proves_nothing_is_not_bound_again),

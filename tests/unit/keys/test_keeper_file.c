@@ -338,8 +338,13 @@ static void classes_whose_day_has_passed_are_destroyed(void **state)
         keeper_file_free(file);
         file = must_open(&raw, false);
     }
+    assert_int_equal(file->table.destroyed, 2);
     assert_true(keeper_file_expire(file, INT32_MAX, &destroyed, &why));
     assert_int_equal(destroyed, 2);
+    keeper_file_free(file);
+    file = must_open(&raw, false);
+    assert_int_equal(file->table.destroyed, 4);
+    assert_int_equal(file->table.destroyed_told, 0);
     keeper_file_free(file);
 }
 
@@ -393,8 +398,10 @@ static void an_expiry_that_cannot_be_written_is_tried_again(void **state)
     assert_false(keeper_file_expire(file, TODAY + 1, &destroyed, &why));
     memory_fail_after(0);
     assert_int_equal(destroyed, 99);
+    assert_int_equal(file->table.destroyed, 0);
     assert_true(keeper_file_expire(file, TODAY + 1, &destroyed, &why));
     assert_int_equal(destroyed, 2);
+    assert_int_equal(file->table.destroyed, 2);
     keeper_file_free(file);
 }
 
@@ -434,9 +441,46 @@ static void a_newer_version_is_named(void **state)
     (void)state;
     buffer_init(&out, MIB(1));
     assert_true(keeper_table_print(&table, 0, &out));
-    out.data[11] = 2;
+    out.data[11] = 3;
     assert_false(keeper_table_parse(buffer_span(&out), &table, &why));
-    assert_non_null(strstr(why.text, "version 2"));
+    assert_non_null(strstr(why.text, "version 3"));
+}
+
+/* Version 1 had no counts of destroyed classes: two numbers before those of organisations and of
+ * classes, which are both 0 here. */
+static void a_file_of_version_1_is_read(void **state)
+{
+    enum { COUNTS = 2 * 4, NEW_IN_2 = 2 * 8 };
+    struct keeper_table table = {.unwraps = 5, .texts = 6}, read;
+    struct error why;
+    scoped_buffer out;
+
+    (void)state;
+    buffer_init(&out, MIB(1));
+    assert_true(keeper_table_print(&table, 0, &out));
+    memset(out.data + out.len - COUNTS - NEW_IN_2, 0, COUNTS);
+    buffer_truncate(&out, out.len - NEW_IN_2);
+    out.data[11] = 1;
+    assert_true(keeper_table_parse(buffer_span(&out), &read, &why));
+    assert_int_equal(read.unwraps, 5);
+    assert_int_equal(read.texts, 6);
+    assert_int_equal(read.destroyed, 0);
+    keeper_table_clear(&read);
+    for (size_t i = 0; i < out.len; i++)
+        assert_false(keeper_table_parse(span_until(buffer_span(&out), i), &read, &why));
+}
+
+static void more_told_than_destroyed_is_malformed(void **state)
+{
+    struct keeper_table table = {.destroyed = 1, .destroyed_told = 2};
+    struct error why;
+    scoped_buffer out;
+
+    (void)state;
+    buffer_init(&out, MIB(1));
+    assert_true(keeper_table_print(&table, 0, &out));
+    assert_false(keeper_table_parse(buffer_span(&out), &table, &why));
+    assert_int_equal(why.kind, ERROR_INTERNAL);
 }
 
 #define IN_A_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
@@ -461,6 +505,8 @@ int main(void)
         IN_A_DIRECTORY(an_expiry_that_cannot_be_written_is_tried_again),
         IN_A_DIRECTORY(a_table_prints_and_parses_back_equal_and_refuses_any_cut),
         cmocka_unit_test(a_newer_version_is_named),
+        cmocka_unit_test(a_file_of_version_1_is_read),
+        cmocka_unit_test(more_told_than_destroyed_is_malformed),
     };
 
     return cmocka_run_group_tests_name("the keeper's file", tests, NULL, NULL);

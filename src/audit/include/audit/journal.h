@@ -23,7 +23,12 @@ MUST_USE bool journal_compare(struct store *store, struct keeper *keeper, const 
  * leaf of journal_compare() says so. Any thread. */
 MUST_USE bool journal_checkpoint(struct store *store, struct keeper *keeper,
                                  const struct clock *clock, struct error *why);
-/* Every JOURNAL_CHECKPOINT_MS and on DOORBELL_CHECKPOINT until *stop; logs failures. For a thread.
+/* Journals how many classes of keys the keeper has destroyed since it was last told here, if any
+ * (EVENT_KEYS_EXPIRED). One thread. A crash before the next checkpoint may have it told twice. */
+MUST_USE bool journal_tell_expiry(struct store *store, struct keeper *keeper,
+                                  const struct clock *clock, struct error *why);
+/* Tells of expiry and makes a checkpoint, every JOURNAL_CHECKPOINT_MS and on DOORBELL_CHECKPOINT
+ * until *stop; logs failures. For a thread.
  */
 void journal_keep(struct store *store, struct store_shared *shared, struct keeper *keeper,
                   const struct clock *clock, const volatile bool *stop);

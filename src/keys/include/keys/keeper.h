@@ -138,5 +138,10 @@ MUST_USE bool keeper_sign_checkpoint(struct keeper *keeper, struct checkpoint *c
 /* The last one signed; size 0 where there was none. And the public key. */
 MUST_USE bool keeper_last_checkpoint(struct keeper *keeper, struct checkpoint *checkpoint,
                                      uint8_t key[CHECKPOINT_KEY_BYTES], struct error *why);
+/* How many classes the keeper has destroyed since its file was made, and how many of them no event
+ * has told. `told` are in the journal by now (0: only asks); more than there were is refused. The
+ * keeper remembers it for good with the next checkpoint that it signs. */
+MUST_USE bool keeper_count_destroyed(struct keeper *keeper, uint64_t told, uint64_t *count,
+                                     uint64_t *untold, struct error *why);
 bool checkpoint_verify(const struct checkpoint *checkpoint,
                        const uint8_t key[CHECKPOINT_KEY_BYTES]);
