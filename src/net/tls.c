@@ -91,7 +91,9 @@ static SSL_CTX *context_new(const SSL_METHOD *method, struct error *why)
         return NULL;
     }
     SSL_CTX_set_security_level(context, SECURITY_LEVEL);
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    /* What was read is wiped in the library's buffers too, as in the stream's own. */
+    SSL_CTX_set_options(context,
+                        SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(context, 1); /* a record's head and body by one system call */
