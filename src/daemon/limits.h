@@ -14,7 +14,6 @@ enum {
     RESTART_FIRST_MS = 100,      /* after a role's death; doubled each time … */
     RESTART_LONGEST_MS = 30000,  /* … up to here */
     RESTART_FORGIVEN_MS = 60000, /* a role that lived so long begins anew */
-    KEYS_LOOK_MS = 20,           /* at a first start, until the keeper has made its keys */
     STOP_GRACE_MS = 10000,       /* for what a role has in hand */
     STOP_KILL_MS = 3000,         /* more, before a role that does not end is killed */
     CONTROL_THREADS = 4,         /* administrators at once */

@@ -42,7 +42,8 @@ struct role_arguments {
     char state_directory[STATE_PATH_MAX];
 };
 
-/* From the supervisor; nothing is ever said back to it. */
+/* From the supervisor. No byte is ever said back to it: the keeper shuts its half of the link down
+ * when it is ready, and that is all. */
 enum link_kind {
     LINK_STOP = 1,       /* end within .grace_ms; the end of the link means the same */
     LINK_POLICY,         /* with a descriptor: a new bundle */

@@ -11,6 +11,7 @@
 #include "secrets.h"
 
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static bool open_file(const struct role_arguments *arguments, const struct keeper_master *master,
@@ -91,6 +92,7 @@ int keeper_main(const struct role_arguments *arguments)
         /* The supervisor says one thing to a keeper, to end, and its own end says the same. */
         .stop = FD_LINK,
     };
+    (void)shutdown(FD_LINK, SHUT_WR); /* says that it is ready: see role.h */
     log_plain(LOG_LEVEL_INFO, "ready");
     keeper_run(&terms);
     return EXIT_SUCCESS;

@@ -325,29 +325,33 @@ static void stop_all(struct supervisor *s)
     }
 }
 
-/* A gateway's first start: the keys are made before anything can be sealed or written, so that a
- * store without keys is never a beginning, always a loss. */
-static void await_keys(struct supervisor *s)
+/* The others start when the keeper is ready, or has failed for now: without keys they could do
+ * nothing, and where the master key is the wrong one they never live. At a gateway's first start
+ * the keys are made before anything can be sealed or written, so that a store without keys is never
+ * a beginning, always a loss. */
+static void await_keeper(struct supervisor *s)
 {
-    char path[STATE_PATH_MAX + 16];
+    const struct child *keeper = &s->children[ROLE_KEEPER];
+    struct pollfd waits[] = {{.fd = s->signals, .events = POLLIN},
+                             {.fd = keeper->link, .events = POLLRDHUP}};
 
-    snprintf(path, sizeof path, "%s/keeper/keys", s->state_directory);
-    while (s->may_create_keys && s->exit_status == NO_EXIT_YET && !s->is_stopping) {
-        struct pollfd wait = {.fd = s->signals, .events = POLLIN};
+    while (keeper->pid != 0 && s->exit_status == NO_EXIT_YET) {
         struct signalfd_siginfo info;
 
-        if (access(path, F_OK) == 0) {
-            s->may_create_keys = false;
-            return;
-        }
-        (void)poll(&wait, 1, KEYS_LOOK_MS);
+        (void)poll(waits, 2, -1);
         while (read(s->signals, &info, sizeof info) == (ssize_t)sizeof info)
             if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
                 s->exit_status = EXIT_SUCCESS;
         bury_the_dead(s);
-        if (s->children[ROLE_KEEPER].pid == 0 && s->exit_status == NO_EXIT_YET)
-            s->exit_status = EXIT_FAILURE;
+        if ((waits[1].revents & (POLLRDHUP | POLLHUP)) == POLLRDHUP) {
+            s->may_create_keys = false;
+            return;
+        }
+        if (waits[1].revents != 0)
+            waits[1].fd = -1; /* it has ended: its death is told in a moment */
     }
+    if (s->may_create_keys && s->exit_status == NO_EXIT_YET)
+        s->exit_status = EXIT_FAILURE;
 }
 
 /* ---- reloading ---- */
@@ -551,7 +555,7 @@ int supervise(const char *policy_path, enum log_level least)
         return EXIT_FAILURE;
     }
     start_or_put_off(s, ROLE_KEEPER);
-    await_keys(s);
+    await_keeper(s);
     for (enum role role = ROLE_KEEPER + 1; s->exit_status == NO_EXIT_YET && role < ROLE_COUNT;
          role++)
         start_or_put_off(s, role);
