@@ -290,6 +290,14 @@ def test_our_own_set_passes_the_submission_door_but_for_the_closed_list(office, 
         assert digest(rest) == digest(wanted), name
 
 
+@pytest.mark.parametrize("chunk", [None, 4093], ids=["by DATA", "by BDAT"])
+def test_our_own_set_passes_the_door_for_outsiders_byte_for_byte(office, doors, chunk):
+    for name, text in own_letters():
+        received, rest = through(office, doors, "smtp", text, chunk)
+        assert received["with"] == b"ESMTPS"
+        assert digest(rest) == digest(with_line_end(below_received(text))), name
+
+
 def test_received_names_the_recipient_only_where_there_is_one(office, doors):
     received, _ = through(office, doors, "relay", COMPLETE + TEXT)
     assert received["for"] == CHUNKED.encode()
