@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from conftest import wait_until
-from sending import NURSE, Outside, assert_no_command, fields_of, under_tls
+from sending import Outside, assert_no_command, fields_of, under_tls
 
 HOUR, DAY = 3600, 24 * 3600
 RULES = """\

@@ -8,9 +8,8 @@ import subprocess
 
 import pytest
 
-from conftest import wait_until
 from odd_certificates import OddAuthority
-from sending import NURSE, Outside, assert_no_command
+from sending import Outside, assert_no_command
 
 RULES = """\
 send "e" when to ".e.example" by { tls encrypt for 3 days, hold }
