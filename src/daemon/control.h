@@ -82,6 +82,10 @@ void act_begin(struct act *act, const struct subject *subject);
 MUST_USE bool act_tell(struct answer *answer, struct act *act, const struct subject *subject,
                        enum event_kind kind, const struct event_field *fields, size_t count,
                        struct error *why);
+/* The content must live so long from now: where its class ends before, the keeper wraps it again
+ * under a later one, with this move. */
+MUST_USE bool act_keep_content(struct answer *answer, struct act *act,
+                               const struct subject *subject, int64_t life_ms, struct error *why);
 /* Runs the policy again over the stored facts: .rule (may be empty) and those that were released
  * before are passed over. */
 MUST_USE bool act_decide_again(struct answer *answer, struct act *act,

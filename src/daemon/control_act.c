@@ -55,8 +55,8 @@ bool act_tell(struct answer *answer, struct act *act, const struct subject *subj
     return true;
 }
 
-/* What an administrator wants tried is tried, though its destination be put off after failures. These
- * are not forgotten: the next one waits as long as it would have. */
+/* What an administrator wants tried is tried, though its destination be put off after failures.
+ * These are not forgotten: the next one waits as long as it would have. */
 static bool end_put_off(struct answer *answer, struct span destination, struct store_change *change,
                         struct error *why)
 {
@@ -131,7 +131,8 @@ static bool hold(struct answer *answer, struct act *act, const struct subject *s
     act->move.due_at_ms = act->move.ends_at_ms;
     act->move.last_reason = SPAN_LITERAL("held by an administrator");
     act->said = "held for 7 days, then returned to the sender";
-    return act_tell(answer, act, subject, EVENT_DELIVERY_HELD_BY_HAND, NULL, 0, why);
+    return act_keep_content(answer, act, subject, (int64_t)HOLD_DEFAULT_DAYS * DAY_MS, why) &&
+           act_tell(answer, act, subject, EVENT_DELIVERY_HELD_BY_HAND, NULL, 0, why);
 }
 
 static bool retry(struct answer *answer, struct act *act, const struct subject *subject,
@@ -176,39 +177,39 @@ static const struct store_journal_row *holding_row(const struct subject *subject
     return NULL;
 }
 
+/* Its time begins again: what the hold took of it was not the recipient's doing. */
+static bool begin_rung(struct answer *answer, struct act *act, const struct subject *subject,
+                       const struct ladder *ladder, size_t rung, struct error *why)
+{
+    act->move.state = DELIVERY_WAITING;
+    act->move.rung = (uint32_t)rung;
+    act->move.begun_at_ms = act->move.rung_since_ms = act->move.due_at_ms = answer->now_ms;
+    act->move.ends_at_ms = ladder_rung_end(ladder, rung, answer->now_ms, answer->now_ms);
+    act->move.last_reason = SPAN_LITERAL("released by an administrator");
+    return act_keep_content(answer, act, subject, ladder_longest_ms(ladder), why) &&
+           act_tell(answer, act, subject, EVENT_DELIVERY_RELEASED, NULL, 0, why);
+}
+
 /* Back to where it was when a hand held it: same ladder, same rung. */
 static bool release_by_hand(struct answer *answer, struct act *act, const struct subject *subject,
                             const struct ladder *ladder, struct error *why)
 {
-    act->move.state = DELIVERY_WAITING;
-    act->move.due_at_ms = answer->now_ms;
-    act->move.ends_at_ms =
-        ladder_rung_end(ladder, subject->delivery.rung, subject->delivery.rung_since_ms,
-                        subject->message.accepted_at_ms);
-    act->move.last_reason = SPAN_LITERAL("released by an administrator");
     act->said = "released: tried now";
-    return act_tell(answer, act, subject, EVENT_DELIVERY_RELEASED, NULL, 0, why);
+    return begin_rung(answer, act, subject, ladder, subject->delivery.rung, why);
 }
 
 /* The ladder's own hold: it begins again. */
 static bool release_rung(struct answer *answer, struct act *act, const struct subject *subject,
                          const struct ladder *ladder, struct error *why)
 {
-    struct step step = ladder_begin(ladder, subject->message.accepted_at_ms);
+    struct step step = ladder_begin(ladder, answer->now_ms);
 
     if (step.kind != STEP_CLIMB)
         return error_set(why, ERROR_REJECTED, "",
                          "its ladder has no way but the hold: change the policy, then have it "
                          "decided anew (letterlock queue decide)");
-    act->move.state = DELIVERY_WAITING;
-    act->move.rung = (uint32_t)step.rung;
-    act->move.rung_since_ms = answer->now_ms;
-    act->move.due_at_ms = answer->now_ms;
-    act->move.ends_at_ms =
-        ladder_rung_end(ladder, step.rung, answer->now_ms, subject->message.accepted_at_ms);
-    act->move.last_reason = SPAN_LITERAL("released by an administrator");
     act->said = "released: its ladder begins again";
-    return act_tell(answer, act, subject, EVENT_DELIVERY_RELEASED, NULL, 0, why);
+    return begin_rung(answer, act, subject, ladder, step.rung, why);
 }
 
 static bool release_from(struct answer *answer, struct act *act, const struct subject *subject,

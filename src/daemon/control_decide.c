@@ -64,42 +64,25 @@ static size_t passed_over_before(struct answer *answer, const struct subject *su
     return found;
 }
 
-/* As at acceptance: what is held waits on a ladder that holds, what is refused on one that returns.
- */
-static struct ladder ladder_of(const struct decision *decision, struct rung *own)
+/* Its five days begin again: what a hold took of them was not the recipient's doing. */
+static void stand_on(struct act *act, const struct ladder *ladder, int64_t now_ms)
 {
-    switch (decision->kind) {
-    case DECISION_SEND:
-        return decision->ladder;
-    case DECISION_HOLD:
-        *own = (struct rung){.way = WAY_HOLD, .patience_ms = decision->hold_ms};
-        break;
-    case DECISION_REFUSE:
-        *own = (struct rung){.way = WAY_RETURN};
-        break;
-    }
-    return (struct ladder){.rungs = own, .count = 1};
-}
+    struct step step = ladder_begin(ladder, now_ms);
 
-static void stand_on(struct act *act, const struct ladder *ladder, int64_t accepted_at_ms,
-                     int64_t now_ms)
-{
-    struct step step = ladder_begin(ladder, accepted_at_ms);
-
+    act->move.begun_at_ms = act->move.rung_since_ms = act->move.due_at_ms = now_ms;
     act->move.rung = (uint32_t)step.rung;
-    act->move.rung_since_ms = now_ms;
     act->move.state = step.kind == STEP_HOLD ? DELIVERY_HELD : DELIVERY_WAITING;
-    act->move.due_at_ms = now_ms;
     act->move.ends_at_ms = step.kind == STEP_RETURN /* the deliverer writes the report */
                                ? now_ms + (int64_t)LADDER_LIFE_DAYS * DAY_MS
-                               : ladder_rung_end(ladder, step.rung, now_ms, accepted_at_ms);
+                               : step.rung_ends_at_ms;
     if (step.kind == STEP_HOLD)
         act->move.due_at_ms = act->move.ends_at_ms;
 }
 
-/* The keeper makes a tag for the new ladder; the content may need a class that lives longer. */
+/* The keeper makes a tag for the act's ladder and policy, and wraps the content again where it must
+ * live longer than its class. */
 static bool bind(struct answer *answer, struct act *act, const struct subject *subject,
-                 const struct wrapped_keys *keys, struct error *why)
+                 const struct wrapped_keys *keys, int64_t life_ms, struct error *why)
 {
     struct keeper_delivery delivery = {
         .wrapped = *keys,
@@ -110,13 +93,12 @@ static bool bind(struct answer *answer, struct act *act, const struct subject *s
         .sealed_recipient = subject->delivery.recipient,
         .is_held = true,
     };
-    int32_t wanted = clock_day(answer->now_ms) + CONTENT_CLASS_DAYS;
+    int32_t wanted = content_class_day(answer->now_ms, life_ms);
     struct wrapped_keys again;
     struct span wrapped;
 
     memcpy(delivery.binding.policy_digest, subject->delivery.policy_digest, POLICY_DIGEST_SIZE);
     memcpy(delivery.tag, subject->delivery.tag, BINDING_TAG_BYTES);
-    memcpy(act->move.policy_digest, policy_digest(answer->policy), POLICY_DIGEST_SIZE);
     if (wanted < keys->content_day)
         wanted = keys->content_day;
     if (!keeper_bind_again(answer->control->common.keeper, &delivery, act->move.ladder,
@@ -159,6 +141,21 @@ static bool keys_of(const struct store_message *message, struct wrapped_keys *ke
     return true;
 }
 
+bool act_keep_content(struct answer *answer, struct act *act, const struct subject *subject,
+                      int64_t life_ms, struct error *why)
+{
+    struct wrapped_keys keys;
+
+    if (content_class_day(answer->now_ms, life_ms) <= subject->message.content_day)
+        return true;
+    act->move.ladder = subject->delivery.ladder;
+    act->move.rule = subject->delivery.rule;
+    act->move.is_rule_of_gateway = subject->delivery.is_rule_of_gateway;
+    memcpy(act->move.policy_digest, subject->delivery.policy_digest, POLICY_DIGEST_SIZE);
+    return keys_of(&subject->message, &keys, why) &&
+           bind(answer, act, subject, &keys, life_ms, why);
+}
+
 static bool tell_decision(struct answer *answer, struct act *act, const struct subject *subject,
                           struct span released, struct error *why)
 {
@@ -192,13 +189,14 @@ bool act_decide_again(struct answer *answer, struct act *act, const struct subje
     if (rule.len > 0)
         passed_over[count++] = rule;
     policy_decide(answer->policy, &facts, passed_over, count, &decision);
-    ladder = ladder_of(&decision, &own);
+    ladder = decision_ladder(&decision, &own);
     act->move.ladder = ladder_print(&ladder, answer->arena);
     act->move.rule = arena_copy(answer->arena, decision.rule);
     act->move.is_rule_of_gateway = decision.is_gateway_rule;
+    memcpy(act->move.policy_digest, policy_digest(answer->policy), POLICY_DIGEST_SIZE);
     if (!act->move.ladder.data || !act->move.rule.data)
         return error_set(why, ERROR_TEMPORARY, "", "no memory for the decision");
-    stand_on(act, &ladder, subject->message.accepted_at_ms, answer->now_ms);
+    stand_on(act, &ladder, answer->now_ms);
     /* A `send` whose ladder begins with a hold: what was released would be where it is. */
     if (rule.len > 0 && act->move.state == DELIVERY_HELD && decision.kind == DECISION_SEND)
         return error_set(why, ERROR_REJECTED, "",
@@ -206,5 +204,6 @@ bool act_decide_again(struct answer *answer, struct act *act, const struct subje
                          "decided anew (letterlock queue decide)");
     act->move.last_reason = SPAN_LITERAL("decided anew for an administrator");
     act->said = say_decision(answer, &decision, act);
-    return bind(answer, act, subject, &keys, why) && tell_decision(answer, act, subject, rule, why);
+    return bind(answer, act, subject, &keys, ladder_longest_ms(&ladder), why) &&
+           tell_decision(answer, act, subject, rule, why);
 }

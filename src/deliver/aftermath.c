@@ -165,7 +165,7 @@ static struct step step_of(const struct aftermath *a, const struct delivery *del
 {
     if (delivery->rung < delivery->ladder.count)
         return ladder_next(&delivery->ladder, delivery->rung, outcome, delivery->rung_since_ms,
-                           a->job->letter->accepted_at_ms, wall_ms(a));
+                           delivery->begun_at_ms, wall_ms(a));
     /* A ladder that cannot be read, or a rung that is not on it. */
     return (struct step){.kind = STEP_HOLD,
                          .rung = delivery->rung,

@@ -60,6 +60,7 @@ struct delivery {
     uint8_t tag[BINDING_TAG_BYTES];
     bool is_checked; /* the tag fits */
     uint32_t rung, attempts;
+    int64_t begun_at_ms; /* its ladder: at acceptance, or again by an administrator */
     int64_t rung_since_ms, ends_at_ms;
     struct span last_reason;                /* as the row has it */
     struct leaf_link *leaves, **leaves_end; /* not yet written: climbs */

@@ -61,6 +61,7 @@ static void fill_fresh(struct job *job, struct delivery *delivery,
                                   .ladder_text = arena_copy(job->arena, from->ladder),
                                   .last_reason = {"", 0},
                                   .is_checked = true,
+                                  .begun_at_ms = fresh->accepted_at_ms,
                                   .rung_since_ms = fresh->accepted_at_ms};
     memcpy(delivery->policy_digest, fresh->policy_digest, POLICY_DIGEST_SIZE);
     read_ladder(job, delivery);
@@ -165,17 +166,19 @@ static bool fill_letter(struct letter *letter, const struct store_message *messa
 static bool fill_claimed(struct job *job, struct delivery *delivery,
                          const struct store_delivery *from)
 {
-    *delivery = (struct delivery){.number = from->number,
-                                  .state = from->state,
-                                  .row_state = from->state,
-                                  .lease = from->lease,
-                                  .sealed_recipient = arena_copy(job->arena, from->recipient),
-                                  .ladder_text = arena_copy(job->arena, from->ladder),
-                                  .rung = from->rung,
-                                  .attempts = from->attempts,
-                                  .rung_since_ms = from->rung_since_ms,
-                                  .ends_at_ms = from->ends_at_ms,
-                                  .last_reason = arena_copy(job->arena, from->last_reason)};
+    *delivery = (struct delivery){
+        .number = from->number,
+        .state = from->state,
+        .row_state = from->state,
+        .lease = from->lease,
+        .sealed_recipient = arena_copy(job->arena, from->recipient),
+        .ladder_text = arena_copy(job->arena, from->ladder),
+        .rung = from->rung,
+        .attempts = from->attempts,
+        .begun_at_ms = from->begun_at_ms != 0 ? from->begun_at_ms : job->letter->accepted_at_ms,
+        .rung_since_ms = from->rung_since_ms,
+        .ends_at_ms = from->ends_at_ms,
+        .last_reason = arena_copy(job->arena, from->last_reason)};
     memcpy(delivery->policy_digest, from->policy_digest, POLICY_DIGEST_SIZE);
     memcpy(delivery->tag, from->tag, BINDING_TAG_BYTES);
     read_ladder(job, delivery);

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "keys/sealing.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/secret.h"
 #include "crypto.h"
@@ -12,6 +13,17 @@ _Static_assert(SEAL_CHUNK_OVERHEAD == (int)GCM_TAG_BYTES, "a chunk is its bytes 
 _Static_assert(SEAL_TEXT_OVERHEAD == (int)GCM_NONCE_BYTES + (int)GCM_TAG_BYTES,
                "a text has its nonce too");
 _Static_assert(BINDING_TAG_BYTES == SHA256_DIGEST_LENGTH, "a tag is one HMAC-SHA-256");
+
+int32_t content_class_day(int64_t now_ms, int64_t life_ms)
+{
+    const int64_t day_ms = (int64_t)24 * 3600 * 1000;
+    const int64_t longest_ms = RECORD_CLASS_DAYS * day_ms, least_ms = CONTENT_CLASS_DAYS * day_ms;
+    int64_t ms = longest_ms;
+
+    if (life_ms < longest_ms - CONTENT_MARGIN_DAYS * day_ms)
+        ms = life_ms + CONTENT_MARGIN_DAYS * day_ms;
+    return clock_day(now_ms + (ms > least_ms ? ms : least_ms));
+}
 
 struct content_cipher {
     EVP_CIPHER_CTX *gcm; /* holds the schedule: later calls give a nonce only */

@@ -153,6 +153,21 @@ void policy_decide(const struct policy *policy, const struct facts *facts,
     decide(policy, facts, passed_over, passed_over_count, NULL, decision);
 }
 
+struct ladder decision_ladder(const struct decision *decision, struct rung *own)
+{
+    switch (decision->kind) {
+    case DECISION_SEND:
+        return decision->ladder;
+    case DECISION_HOLD:
+        *own = (struct rung){.way = WAY_HOLD, .patience_ms = decision->hold_ms};
+        break;
+    case DECISION_REFUSE:
+        *own = (struct rung){.way = WAY_RETURN};
+        break;
+    }
+    return (struct ladder){.rungs = own, .count = 1};
+}
+
 void policy_explain(const struct policy *policy, const struct facts *facts, struct arena *arena,
                     void (*tell)(void *self, const struct rule_told *told), void *self,
                     struct decision *decision)

@@ -49,6 +49,21 @@ static int64_t later(int64_t moment_ms, int64_t by_ms)
     return __builtin_add_overflow(moment_ms, by_ms, &sum) ? INT64_MAX : sum;
 }
 
+static int64_t hold_ms(const struct rung *rung)
+{
+    return rung->patience_ms > 0 ? rung->patience_ms : (int64_t)HOLD_DEFAULT_DAYS * DAY_MS;
+}
+
+int64_t ladder_longest_ms(const struct ladder *ladder)
+{
+    int64_t longest = (int64_t)LADDER_LIFE_DAYS * DAY_MS;
+
+    for (size_t i = 0; i < ladder->count; i++)
+        if (ladder->rungs[i].way == WAY_HOLD)
+            longest = later(longest, hold_ms(&ladder->rungs[i]));
+    return longest;
+}
+
 int64_t ladder_rung_end(const struct ladder *ladder, size_t rung, int64_t since_ms,
                         int64_t accepted_at_ms)
 {
@@ -58,8 +73,7 @@ int64_t ladder_rung_end(const struct ladder *ladder, size_t rung, int64_t since_
 
     switch (at->way) {
     case WAY_HOLD: /* people need their time, however late the hold began */
-        return later(since_ms,
-                     at->patience_ms > 0 ? at->patience_ms : (int64_t)HOLD_DEFAULT_DAYS * DAY_MS);
+        return later(since_ms, hold_ms(at));
     case WAY_RETURN:
         return since_ms;
     case WAY_TLS_ENCRYPT:

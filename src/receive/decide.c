@@ -9,7 +9,6 @@
 
 enum {
     DAY_MS = 24 * 3600 * 1000,
-    CONTENT_MARGIN_DAYS = 2,
     SUBJECT_MAX = 4096, /* bytes of the fact: with the others it is sealed as one text */
 };
 
@@ -74,46 +73,16 @@ static struct span destination_of(const struct recipient *recipient, struct aren
     return arena_format(arena, "route:%.*s:%u", SPAN_ARGS(route->host), route->port);
 }
 
-/* Content ends with the class of its day: no delivery may outlive it. */
-static int32_t day_needed(const struct ladder *ladder, int64_t now_ms)
-{
-    const int64_t standing = (int64_t)CONTENT_CLASS_DAYS * DAY_MS;
-    int64_t needed = (int64_t)(LADDER_LIFE_DAYS + CONTENT_MARGIN_DAYS) * DAY_MS;
-
-    for (size_t i = 0; i < ladder->count; i++)
-        if (ladder->rungs[i].way == WAY_HOLD)
-            needed += ladder->rungs[i].patience_ms ? ladder->rungs[i].patience_ms
-                                                   : (int64_t)HOLD_DEFAULT_DAYS * DAY_MS;
-    return clock_day(now_ms + (needed > standing ? needed : standing));
-}
-
-/* A refused recipient among others is one whose mail comes back; a held one waits on a ladder that
- * holds, so that the keeper can see it is held. */
-static struct ladder ladder_of(const struct decision *decision, struct rung *rung)
-{
-    switch (decision->kind) {
-    case DECISION_SEND:
-        return decision->ladder;
-    case DECISION_HOLD:
-        *rung = (struct rung){.way = WAY_HOLD, .patience_ms = decision->hold_ms};
-        break;
-    case DECISION_REFUSE:
-        *rung = (struct rung){.way = WAY_RETURN};
-        break;
-    }
-    return (struct ladder){.rungs = rung, .count = 1};
-}
-
 static bool begin_delivery(struct acceptance *acceptance, struct decided *decided)
 {
     struct rung own;
-    struct ladder ladder = ladder_of(&decided->decision, &own);
+    struct ladder ladder = decision_ladder(&decided->decision, &own);
     struct step step = ladder_begin(&ladder, acceptance->now_ms);
 
     decided->ladder = ladder_print(&ladder, acceptance->arena);
     decided->destination = destination_of(decided->recipient, acceptance->arena);
     decided->address = address_print(&decided->recipient->address, acceptance->arena);
-    decided->content_day = day_needed(&ladder, acceptance->now_ms);
+    decided->content_day = content_class_day(acceptance->now_ms, ladder_longest_ms(&ladder));
     decided->rung = (uint32_t)step.rung;
     decided->state = DELIVERY_WAITING;
     decided->ends_at_ms = step.rung_ends_at_ms;

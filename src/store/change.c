@@ -201,6 +201,17 @@ static bool bind_anew(struct ledger *ledger, const struct store_move *move, stru
     return query_run(&query, why);
 }
 
+static bool begin_again(struct ledger *ledger, const struct store_move *move, struct error *why)
+{
+    struct query query;
+
+    query_begin(&query, &ledger->connection, SQL_BEGIN_DELIVERY_AGAIN);
+    query_bytes(&query, row_id_bytes(&move->message));
+    query_int(&query, move->delivery);
+    query_int(&query, move->begun_at_ms);
+    return query_run(&query, why);
+}
+
 static bool rewrap(struct ledger *ledger, const struct store_move *move, struct error *why)
 {
     struct query query;
@@ -249,7 +260,8 @@ static bool move_delivery(struct ledger *ledger, const struct store_move *move, 
         !ledger_count(ledger, organisation, destination, move->expected_state, -1, why) ||
         !ledger_count(ledger, organisation, destination, move->state, 1, why))
         return false;
-    if (move->ladder.data && !bind_anew(ledger, move, why))
+    if ((move->ladder.data && !bind_anew(ledger, move, why)) ||
+        (move->begun_at_ms != 0 && !begin_again(ledger, move, why)))
         return false;
     if (!is_open(move->state))
         return erase_if_ended(ledger, &move->message, why);

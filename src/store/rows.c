@@ -69,6 +69,7 @@ bool row_delivery(struct query *query, int first, struct arena *arena, struct id
         .ends_at_ms = query_get_int(query, first + 14),
         .lease = (uint64_t)query_get_int(query, first + 15),
         .last_reason = copy(query, first + 16, arena, &is_full),
+        .begun_at_ms = query_get_int(query, first + 17),
     };
     query_get_exactly(query, first + 8, read.policy_digest, sizeof read.policy_digest);
     query_get_exactly(query, first + 9, read.tag, sizeof read.tag);

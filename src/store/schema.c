@@ -51,7 +51,8 @@ static const char tables[] =
     " rule TEXT, is_rule_of_gateway INTEGER NOT NULL, policy_digest BLOB NOT NULL,"
     " tag BLOB NOT NULL, rung INTEGER NOT NULL, attempts INTEGER NOT NULL,"
     " rung_since INTEGER NOT NULL, due_at INTEGER NOT NULL, ends_at INTEGER NOT NULL,"
-    " lease INTEGER NOT NULL, last_reason TEXT, UNIQUE(message, number)) STRICT;"
+    " lease INTEGER NOT NULL, last_reason TEXT, begun_at INTEGER NOT NULL DEFAULT 0,"
+    " UNIQUE(message, number)) STRICT;"
     /* All are partial: what has ended stays in the table, but weighs on no claim and no list. What
      * is leased, as all fresh mail is, stands in no index by which it could be claimed. */
     "CREATE INDEX delivery_due ON delivery(destination, due_at) WHERE state = 0 AND lease = 0;"

@@ -18,7 +18,7 @@ _Static_assert(DELIVERY_WAITING == 0 && DELIVERY_HELD == 1, "the open states as 
 #define DELIVERY_COLUMNS                                                                           \
     "d.message, d.number, d.state, t.name, d.recipient, d.ladder, d.rule, "                        \
     "d.is_rule_of_gateway, d.policy_digest, d.tag, d.rung, d.attempts, d.rung_since, d.due_at, "   \
-    "d.ends_at, d.lease, d.last_reason"
+    "d.ends_at, d.lease, d.last_reason, d.begun_at"
 #define WITH_ORGANISATION_OF(row) " LEFT JOIN organisation o ON o.id = " row ".organisation"
 #define WITH_DESTINATION " LEFT JOIN destination t ON t.id = d.destination"
 #define EVENT_COLUMNS                                                                              \
@@ -65,8 +65,8 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
          "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"},
     [SQL_FIND_MESSAGE] = {"SELECT " MESSAGE_COLUMNS
                           " FROM message m" WITH_ORGANISATION_OF("m") " WHERE m.id = ?1"},
-    [SQL_REWRAP_MESSAGE] =
-        {"UPDATE message SET wrapped_content = ?2, content_day = ?3 WHERE id = ?1"},
+    [SQL_REWRAP_MESSAGE] = {"UPDATE message SET wrapped_content = ?2, content_day = ?3 "
+                            "WHERE id = ?1 AND content_day < ?3"}, /* its deliveries' latest */
     [SQL_ERASE_MESSAGE] = {"UPDATE message SET wrapped_content = NULL, chunks = 0, "
                            "first_chunk = NULL WHERE id = ?1"},
     [SQL_ADD_CHUNK] = {"INSERT INTO body(message, number, organisation, bytes) "
@@ -92,6 +92,8 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
     [SQL_BIND_DELIVERY] =
         {"UPDATE delivery SET ladder = ?3, rule = ?4, is_rule_of_gateway = ?5, tag = ?6, "
          "policy_digest = ?7 WHERE message = ?1 AND number = ?2"},
+    [SQL_BEGIN_DELIVERY_AGAIN] = {"UPDATE delivery SET begun_at = ?3 "
+                                  "WHERE message = ?1 AND number = ?2"},
     [SQL_IS_MESSAGE_OPEN] = {"SELECT 1 FROM delivery INDEXED BY delivery_open "
                              "WHERE message = ?1 AND state < 2 LIMIT 1"},
     [SQL_LIST_QUEUE] = {QUEUE_ROWS " INDEXED BY delivery_open" WITH_MESSAGE WITH_DESTINATION

@@ -7,8 +7,11 @@ from conftest import wait_until
 from lab.scripted import ScriptedServer
 from sending import NURSE, Outside
 
+DAY_S = 24 * 3600
 RULES = """\
 hold "twins" when to "b@twins.example"
+hold "long" when to "b@long.example"
+hold "short" when to "c@long.example"
 send "all" by { tls encrypt }
 """
 
@@ -30,3 +33,44 @@ def test_a_retry_goes_at_once_to_a_host_that_was_down(world):
     told = world.gateway.command("queue", "retry", message, check=True).stdout
     assert "tried now" in told
     world.until("a@asleep.example", "delivered", seconds=10)
+
+
+def test_what_is_released_after_its_five_days_is_still_sent(world):
+    server = world.domain("twins.example")
+    message = world.send("b@twins.example")
+    world.until("b@twins.example", "held")
+    world.forward(6 * DAY_S)
+    world.gateway.command("queue", "release", message, check=True)
+    world.until("b@twins.example", "delivered", seconds=10)
+    assert len(server.messages) == 1
+
+
+def test_deciding_anew_looks_at_the_deliverys_own_recipient(world):
+    world.domain("first.example")
+    message = world.send("a@first.example", "b@twins.example")
+    world.until("b@twins.example", "held")
+    told = world.gateway.command("queue", "decide", message + "/2", check=True).stdout
+    assert 'the rule "twins" holds it' in told
+    world.until("b@twins.example", "held", says="decided anew")
+
+
+def test_a_longer_hold_keeps_what_is_held(world):
+    """The keeper destroys the content's keys by the day, so they must be under a later one."""
+    world.domain("long.example")
+    world.domain("other.example")
+    message = world.send("a@other.example", "b@long.example", "c@long.example")
+    world.until("b@long.example", "held")
+    policy = world.gateway.policy_file.read_text()
+    world.gateway.reload(policy.replace('"long" when to "b@long.example"', '"long" when to "b@long.example" for 40 days'))
+    try:
+        wait_until(lambda: "policy was loaded anew" in world.gateway.log(), "the reload")
+        wait_until(lambda: world.gateway.log().count("new policy is in force") >= 3, "the roles' reload")
+        world.gateway.command("queue", "decide", message, check=True)
+        world.forward(25 * DAY_S)
+        world.gateway.kill_role("keeper")  # it looks for what has ended when it starts, and by itself at midnight
+        wait_until(lambda: "keeper" in world.gateway.roles(), "another keeper")
+        world.send("a@other.example")
+        world.gateway.command("queue", "release", message + "/2", check=True)
+        world.until("b@long.example", "delivered", seconds=10)
+    finally:
+        world.gateway.reload(policy)

@@ -17,6 +17,7 @@ enum {
     KEEPER_ANSWER_MS = 10000, /* how long a role waits for the keeper before it says "temporary" */
     /* Content ends with the longest queue life: 5 days of ladder, 7 of hold, and a margin. */
     CONTENT_CLASS_DAYS = 14,
+    CONTENT_MARGIN_DAYS = 2, /* the same margin, where a ladder may take longer */
     /* What trace shows (addresses, replies) lives as long as health records' journals must: 6
        years. */
     RECORD_CLASS_DAYS = 2192,

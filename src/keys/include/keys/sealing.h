@@ -30,6 +30,9 @@ struct wrapped_keys {
     uint8_t record[WRAPPED_KEY_BYTES];
     int32_t content_day, record_day; /* days since 1970 on which the class ends */
 };
+/* The day on which the content of a delivery may end that lives so long from now: no delivery may
+ * outlive its content's class, and no class the longest one. */
+int32_t content_class_day(int64_t now_ms, int64_t life_ms);
 struct key_pair {
     struct message_keys keys;
     struct wrapped_keys wrapped;

@@ -72,7 +72,10 @@ struct step {
     bool is_internal;
     int64_t rung_ends_at_ms; /* STEP_CLIMB, STEP_RETRY, STEP_HOLD: when its patience is over */
 };
-/* When a delivery stands on `rung` since `since_ms`: the moment its patience is over. */
+/* How long a delivery that begins on it may live: the five days, and what its holds add. */
+int64_t ladder_longest_ms(const struct ladder *ladder);
+/* When a delivery stands on `rung` since `since_ms`: the moment its patience is over. Here and
+ * below `accepted_at_ms` is when its ladder began: at acceptance, or again by an administrator. */
 int64_t ladder_rung_end(const struct ladder *ladder, size_t rung, int64_t since_ms,
                         int64_t accepted_at_ms);
 /* The table of policy.md, "Outcomes of a rung", and the only place that knows it. Pure. A climb

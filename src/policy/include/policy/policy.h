@@ -178,6 +178,9 @@ struct decision {
     struct ladder ladder; /* DECISION_SEND */
     int64_t hold_ms;      /* DECISION_HOLD: how long, 7 days by default */
 };
+/* What a delivery so decided stands on: one held waits on a ladder that holds, so that the keeper
+ * can see it is held; one refused among others is returned. `own` is room for that one rung. */
+struct ladder decision_ladder(const struct decision *decision, struct rung *own);
 /* Pure and total: the same facts always give the same decision. Rules named in `passed_over` (those
  * whose hold an administrator lifted) are not asked. Stages: refuse, hold, (escalate,) send. */
 void policy_decide(const struct policy *policy, const struct facts *facts,

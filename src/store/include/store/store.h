@@ -80,6 +80,8 @@ struct store_delivery {
                                                      INT64_MAX: none */
     uint64_t lease;                               /* 0: none */
     struct span last_reason;                      /* safe for logs; at most 240 bytes */
+    int64_t begun_at_ms; /* when an administrator let its ladder begin again; 0: never. Set by a
+                            move, not at acceptance */
 };
 struct store_message {
     struct id id;
@@ -116,8 +118,9 @@ struct store_move {
     struct span ladder, rule;
     bool is_rule_of_gateway;
     uint8_t tag[32], policy_digest[32];
-    struct span wrapped_content; /* .data NULL: unchanged */
+    struct span wrapped_content; /* .data NULL: unchanged; an earlier day changes nothing */
     int32_t content_day;
+    int64_t begun_at_ms; /* the ladder begins again; 0: unchanged */
 };
 struct store_change {
     enum store_change_kind kind;
