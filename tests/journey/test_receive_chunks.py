@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""BDAT (S10 to S12, S14 and their kind): chunks are text whatever they hold, and sizes are believed or refused whole."""
+"""BDAT (S10 to S12, S14 and their kind): chunks are text whatever they hold, and sizes are believed
+or refused whole."""
 
 import re
 import sqlite3
@@ -114,9 +115,9 @@ def test_a_cr_and_its_lf_may_stand_in_two_chunks_but_not_with_an_empty_end(clini
 
 
 @pytest.mark.parametrize("argument", [
-    b"", b"-1", b"-1 LAST", b"+5", b"abc", b"5x", b"0x5", b"5 FIRST", b"LAST", b"LAST 5", b"5 LAST LAST", b"5 LASTING", b"5.0",
-    b"18446744073709551616", b"18446744073709551615", b"9223372036854775807", b"4294967296", b"99999999999999999999999",
-    b"18446744073709551616 LAST", b"1e3", b"5,0",
+    b"", b"-1", b"-1 LAST", b"+5", b"abc", b"5x", b"0x5", b"5 FIRST", b"LAST", b"LAST 5", b"5 LAST LAST",
+    b"5 LASTING", b"5.0", b"18446744073709551616", b"18446744073709551615", b"9223372036854775807", b"4294967296",
+    b"99999999999999999999999", b"18446744073709551616 LAST", b"1e3", b"5,0",
 ])
 def test_a_size_that_cannot_be_ends_the_session_and_nothing_behind_it_is_run(clinic, argument):
     data = OPEN + b"BDAT " + argument + b"\r\nhello" + OPEN + b"BDAT 6 LAST\r\nforged"
@@ -136,8 +137,9 @@ def test_chunks_without_a_transaction_are_swallowed_and_refused(clinic):
         "503 5.5.1", "503 5.5.1", "250 2.0.0", "221 2.0.0"]
     assert talk(clinic, b"MAIL FROM:<a@partner.example>\r\n" + chunk(inner, last=True) + b"NOOP\r\nQUIT\r\n") == [
         "250 2.1.0", "554 5.5.1", "250 2.0.0", "221 2.0.0"]
-    assert talk(clinic, b"MAIL FROM:<a@partner.example>\r\nRCPT TO:<x@elsewhere.example>\r\n" + chunk(inner, last=True) +
-                b"NOOP\r\nQUIT\r\n") == ["250 2.1.0", "550 5.7.1", "554 5.5.1", "250 2.0.0", "221 2.0.0"]
+    assert talk(clinic, b"MAIL FROM:<a@partner.example>\r\nRCPT TO:<x@elsewhere.example>\r\n" +
+                chunk(inner, last=True) + b"NOOP\r\nQUIT\r\n") == ["250 2.1.0", "550 5.7.1", "554 5.5.1", "250 2.0.0",
+                                                                   "221 2.0.0"]
 
 
 def test_data_and_chunks_do_not_mix(clinic):
@@ -157,14 +159,15 @@ def test_data_and_chunks_do_not_mix(clinic):
 def test_rset_between_chunks_forgets_them(clinic):
     answers = talk(clinic, OPEN + chunk(b"Subject: forgotten\r\n\r\n") + b"RSET\r\n" + chunk(b"x", last=True) + OPEN +
                    chunk(b"Subject: kept\r\n\r\nx\r\n", last=True) + b"QUIT\r\n")
-    assert answers == ["250 2.1.0", "250 2.1.5", "250 2.0.0", "250 2.0.0", "503 5.5.1", "250 2.1.0", "250 2.1.5", "250 2.0.0",
-                       "221 2.0.0"]
+    assert answers == ["250 2.1.0", "250 2.1.5", "250 2.0.0", "250 2.0.0", "503 5.5.1", "250 2.1.0", "250 2.1.5",
+                       "250 2.0.0", "221 2.0.0"]
     assert body_of(clinic.received(clinic.inside, b"kept")) == b"Subject: kept\r\n\r\nx\r\n"
     assert clinic.mailbox_is_empty_of(b"forgotten")
 
 
 def test_ehlo_between_chunks_forgets_them_too(clinic):
-    answers = talk(clinic, OPEN + chunk(b"Subject: greeted\r\n\r\n") + b"HELO again\r\n" + chunk(b"x", last=True) + b"QUIT\r\n")
+    answers = talk(clinic, OPEN + chunk(b"Subject: greeted\r\n\r\n") + b"HELO again\r\n" +
+                   chunk(b"x", last=True) + b"QUIT\r\n")
     assert answers[-3:] == ["250", "503 5.5.1", "221 2.0.0"]
     assert clinic.mailbox_is_empty_of(b"greeted")
 

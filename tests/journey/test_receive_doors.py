@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Doors of other kinds: IPv6, every address at once, several organisations, rules that refuse, and counts that are full."""
+"""Doors of other kinds: IPv6, every address at once, several organisations, rules that refuse, and
+counts that are full."""
 
 import socket
 
@@ -50,8 +51,9 @@ def test_ipv6_clients_are_served_traced_and_trusted_by_their_own_network(interne
 # ---- organisations ----
 
 def test_recipients_of_many_organisations_get_a_message_each_and_too_many_come_again(internet):
-    sections = "\n".join(f'organisation "House {n}" {{ domains "house{n}.example" route "house{n}.example" to lmtp '
-                         f'"127.0.0.1 port {internet.ports["lmtp"]}" send "all" by {{ tls encrypt, return }} }}' for n in range(10))
+    lmtp = f'to lmtp "127.0.0.1 port {internet.ports["lmtp"]}"'
+    sections = "\n".join(f'organisation "House {n}" {{ domains "house{n}.example" route "house{n}.example" {lmtp} '
+                         'send "all" by { tls encrypt, return } }' for n in range(10))
     inside = internet.inside()
     internet.start(RULES + "\n" + sections)
     with internet.client("smtp") as client:
@@ -124,7 +126,8 @@ def test_a_message_refused_for_all_is_refused_at_once_and_for_some_by_a_report(i
 @pytest.fixture(scope="module")
 def narrow(shared_internet):
     made = Clinic(shared_internet, {"receive.sessions_max": 6, "receive.active_max": 2, "receive.messages_max": 3,
-                                    "receive.commands_max": 40, "receive.command_timeout_ms": 800, "receive.recipients_max": 3,
+                                    "receive.commands_max": 40, "receive.command_timeout_ms": 800,
+                                    "receive.recipients_max": 3,
                                     "receive.errors_max": 4, "receive.session_total_ms": 4000}, POLICY)
     yield made
     made.steady()
@@ -156,6 +159,8 @@ def test_transactions_beyond_the_count_wait_and_get_their_turn(narrow):
         assert one.ask("MAIL FROM:<a@partner.example>").startswith("452 4.3.1")
         assert three.data(LETTER).startswith("250")
         assert one.ask("MAIL FROM:<a@partner.example>").startswith("250")
+        for client in (one, two):  # or they count until it is noticed that they left
+            assert client.ask("RSET").startswith("250")
 
 
 def test_recipients_beyond_the_count_come_again(narrow):

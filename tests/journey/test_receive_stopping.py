@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Stopping, reloading, and policies that cannot be used (S54, S56, S57 and their kind): nobody is turned away for good."""
+"""Stopping, reloading, and policies that cannot be used (S54, S56, S57 and their kind): nobody is turned
+away for good."""
 
 import re
 import signal
@@ -108,7 +109,8 @@ def loads(clinic):
 
 
 def refusals(clinic):
-    return clinic.gateway.log().count("the one in force stays") + clinic.gateway.log().count("only a restart can change")
+    log = clinic.gateway.log()
+    return log.count("the one in force stays") + log.count("only a restart can change")
 
 
 def reload(clinic, policy, counts):
@@ -152,9 +154,10 @@ def test_a_reload_interrupts_no_session_and_holds_from_the_next_message_on(clini
 
 
 WRONG = [
-    ('send "all" by { tls encrpyt, return }', "encrypt"), ('sned "all" by { tls encrypt, return }', "send"), (RULES + "\nfoo", None),
-    ('send "all" by nowhere', None), ('send "all" by { return, tls encrypt }', None), ("", None), (RULES + '\nhostname "b.example"', None),
-    ('send "all" by { portal by code, return }', None), (RULES + '\n"', None), (RULES + "\n\0", None), (RULES + "\n\xff\xfe", None),
+    ('send "all" by { tls encrpyt, return }', "encrypt"), ('sned "all" by { tls encrypt, return }', "send"),
+    (RULES + "\nfoo", None), ('send "all" by nowhere', None), ('send "all" by { return, tls encrypt }', None),
+    ("", None), (RULES + '\nhostname "b.example"', None), ('send "all" by { portal by code, return }', None),
+    (RULES + '\n"', None), (RULES + "\n\0", None), (RULES + "\n\xff\xfe", None),
     ('send "all" when subject has "x" or to "a.example" and size over 1 MB by { tls encrypt, return }', None),
     ('send "all" by { cleartext }', None), ("{" * 5000, None), ('list x from "no-such-file.txt"\n' + RULES, None),
 ]
@@ -258,9 +261,11 @@ def test_a_policy_with_an_error_starts_nothing_and_says_where(internet):
     for line in good.splitlines()[:5]:  # each of the first settings is needed
         if line.startswith(("hostname", "state", "certificate")):
             assert check(internet, good.replace(line, ""))[0] == 1, line
-    for wrong in (good.replace("mx.clinic.example.pem", "nothing.pem", 1), good.replace("127.0.0.0/8", "127.0.0.0/33", 1),
+    for wrong in (good.replace("mx.clinic.example.pem", "nothing.pem", 1),
+                  good.replace("127.0.0.0/8", "127.0.0.0/33", 1),
                   good.replace(f"port {internet.ports['smtp']} ", "port 65536 ", 1), good.replace("10 MB", "10 XB"),
-                  good.replace("10 MB", "2 GB"), good.replace('on "127.0.0.1"', 'on "192.0.2.1"', 1), good[:-30], "", "\0" * 100,
+                  good.replace("10 MB", "2 GB"), good.replace('on "127.0.0.1"', 'on "192.0.2.1"', 1), good[:-30], "",
+                  "\0" * 100,
                   good.replace('domains "clinic.example"', 'domains "clinic..example"'), good * 2):
         status, said = check(internet, wrong)
         assert status == 1 and said, wrong

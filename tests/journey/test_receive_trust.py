@@ -33,15 +33,20 @@ def clinic(shared_internet, authority, folder):
 
 # ---- relaying ----
 
-FOREIGN = ["x@elsewhere.example", "x%elsewhere.example@partner.example", "@clinic.example:x@elsewhere.example",
-           "@clinic.example,@mx.clinic.example:x@elsewhere.example", '"nurse@clinic.example"@elsewhere.example',
-           '"nurse@clinic.example\\"@elsewhere.example"@elsewhere.example', "nurse%clinic.example@elsewhere.example",
-           "nurse@clinic.example.elsewhere.example", "nurse@xclinic.example", "nurse@clinic.example.x", "nurse@[192.0.2.1]",
-           "nurse@[127.0.0.1]", "nurse@[IPv6:::1]", "clinic.example!x@elsewhere.example", "X@ELSEWHERE.EXAMPLE.",
-           "x@partner.example", "m@third.example", "nurse@mx.clinic.example", "nurse@sub.clinic.example"]
-NO_MAILBOX = ["x%elsewhere.example@clinic.example", '"x@elsewhere.example"@clinic.example', "elsewhere.example!x@clinic.example",
-              "x@clinic.example", "NURSE@clinic.example.", '"nurse "@clinic.example', '"x@elsewhere.example>"@clinic.example',
-              "nurse+x@clinic.example", '"nurse@clinic.example"@clinic.example', "x%elsewhere.example@CLINIC.EXAMPLE"]
+FOREIGN = [
+    "x@elsewhere.example", "x%elsewhere.example@partner.example", "@clinic.example:x@elsewhere.example",
+    "@clinic.example,@mx.clinic.example:x@elsewhere.example", '"nurse@clinic.example"@elsewhere.example',
+    '"nurse@clinic.example\\"@elsewhere.example"@elsewhere.example', "nurse%clinic.example@elsewhere.example",
+    "nurse@clinic.example.elsewhere.example", "nurse@xclinic.example", "nurse@clinic.example.x", "nurse@[192.0.2.1]",
+    "nurse@[127.0.0.1]", "nurse@[IPv6:::1]", "clinic.example!x@elsewhere.example", "X@ELSEWHERE.EXAMPLE.",
+    "x@partner.example", "m@third.example", "nurse@mx.clinic.example", "nurse@sub.clinic.example",
+]
+NO_MAILBOX = [
+    "x%elsewhere.example@clinic.example", '"x@elsewhere.example"@clinic.example',
+    "elsewhere.example!x@clinic.example", "x@clinic.example", "NURSE@clinic.example.", '"nurse "@clinic.example',
+    '"x@elsewhere.example>"@clinic.example', "nurse+x@clinic.example", '"nurse@clinic.example"@clinic.example',
+    "x%elsewhere.example@CLINIC.EXAMPLE",
+]
 
 
 @pytest.mark.parametrize("sender", ["a@partner.example", "", "a@elsewhere.example"])
@@ -72,8 +77,10 @@ def test_a_trusted_address_makes_no_difference_on_the_door_for_outsiders(clinic)
 
 
 def test_outsiders_cannot_write_in_our_name(clinic):
-    for sender in ("nurse@clinic.example", "boss@CLINIC.example", "x@clinic.example.", '"a@partner.example"@clinic.example',
-                   "@partner.example:nurse@clinic.example", "a%partner.example@clinic.example", "postmaster@clinic.example"):
+    for sender in ("nurse@clinic.example", "boss@CLINIC.example", "x@clinic.example.",
+                   '"a@partner.example"@clinic.example',
+                   "@partner.example:nurse@clinic.example", "a%partner.example@clinic.example",
+                   "postmaster@clinic.example"):
         with clinic.say() as client:
             assert client.ask(f"MAIL FROM:<{sender}>").startswith("550 5.7.1"), sender
             assert client.ask("RCPT TO:<nurse@clinic.example>").startswith("503")
@@ -81,7 +88,8 @@ def test_outsiders_cannot_write_in_our_name(clinic):
 
 def test_a_trusted_network_ends_where_its_prefix_does(clinic):
     for source, is_trusted in (("127.0.0.1", True), ("127.0.0.2", True), ("127.0.0.3", True), ("127.0.0.4", False),
-                               ("127.0.0.9", False), ("127.0.1.1", False), ("127.1.0.1", False), ("127.255.255.254", False)):
+                               ("127.0.0.9", False), ("127.0.1.1", False), ("127.1.0.1", False),
+                               ("127.255.255.254", False)):
         with clinic.say("relay", source=source) as client:
             answer = client.ask("MAIL FROM:<nurse@clinic.example>")
             assert answer.startswith("250" if is_trusted else "530 5.7.0"), source
@@ -232,9 +240,10 @@ def test_a_corrupted_ticket_leads_to_a_full_handshake(clinic, folder):
 
 # ---- STARTTLS ----
 
-@pytest.mark.parametrize("behind", [b"EHLO evil.example\r\n", b"NOOP\r\n", b"MAIL FROM:<a@partner.example>\r\n", b"N", b"\r\n",
-                                    b"\0", b"MAIL FROM:<a@partner.example>\r\nRCPT TO:<nurse@clinic.example>\r\nDATA\r\n",
-                                    b"x" * 9000])
+@pytest.mark.parametrize("behind", [
+    b"EHLO evil.example\r\n", b"NOOP\r\n", b"MAIL FROM:<a@partner.example>\r\n", b"N", b"\r\n", b"\0",
+    b"MAIL FROM:<a@partner.example>\r\nRCPT TO:<nurse@clinic.example>\r\nDATA\r\n", b"x" * 9000,
+])
 @pytest.mark.parametrize("door", ["smtp", "submission", "relay"])
 def test_nothing_pipelined_behind_starttls_is_a_command(clinic, door, behind):
     with clinic.say(door) as client:
@@ -263,7 +272,8 @@ def test_tls_forgets_all_that_was_said_before_it(clinic):
         assert client.ask("STARTTLS").startswith("503 5.5.1")
         client.envelope("a@partner.example", "nurse@clinic.example")
         assert client.data(b"Subject: behind-tls\r\n\r\nx\r\n").startswith("250")
-    assert re.search(rb"with ESMTPS \(TLSv1\.3 TLS_AES_256_GCM_SHA384\)", clinic.received(clinic.inside, b"behind-tls").data)
+    assert re.search(rb"with ESMTPS \(TLSv1\.3 TLS_AES_256_GCM_SHA384\)",
+                     clinic.received(clinic.inside, b"behind-tls").data)
 
 
 def test_a_stalled_or_broken_handshake_ends_and_gives_its_place_back(clinic):
@@ -308,7 +318,8 @@ def test_tls_on_a_port_that_begins_in_the_clear_ends_at_once(clinic, door):
 # ---- what TLS may be ----
 
 def s_client(clinic, *arguments):
-    result = subprocess.run(["openssl", "s_client", "-starttls", "smtp", "-connect", f"127.0.0.1:{clinic.internet.ports['smtp']}",
+    result = subprocess.run(["openssl", "s_client", "-starttls", "smtp", "-connect",
+                             f"127.0.0.1:{clinic.internet.ports['smtp']}",
                              "-brief", *arguments], input="QUIT\r\n", capture_output=True, text=True, timeout=30)
     is_established = "CONNECTION ESTABLISHED" in result.stderr
     assert is_established or "SSL alert number" in result.stderr, "it was not the gateway that refused"
@@ -316,20 +327,21 @@ def s_client(clinic, *arguments):
 
 
 @pytest.mark.parametrize("arguments, wanted", [
-    (["-tls1_3"], True), (["-tls1_2"], True),
-    (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], False), (["-tls1", "-cipher", "ALL:@SECLEVEL=0"], False),
-    (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"], True), (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], True),
+    (["-tls1_3"], True), (["-tls1_2"], True), (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], False),
+    (["-tls1", "-cipher", "ALL:@SECLEVEL=0"], False), (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"], True),
+    (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], True),
     (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"], False),
     (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384:@SECLEVEL=0"], False),
     (["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], False),
     (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"], False),
     (["-tls1_2", "-cipher", "AES128-SHA:AES256-SHA256:AES256-GCM-SHA384:@SECLEVEL=0"], False),
-    (["-tls1_2", "-cipher", "NULL:eNULL:@SECLEVEL=0"], False), (["-tls1_2", "-cipher", "ADH:AECDH:@SECLEVEL=0"], False),
+    (["-tls1_2", "-cipher", "NULL:eNULL:@SECLEVEL=0"], False),
+    (["-tls1_2", "-cipher", "ADH:AECDH:@SECLEVEL=0"], False),
     (["-tls1_2", "-cipher", "DHE:PSK:SRP:CAMELLIA:ARIA:@SECLEVEL=0"], False),
     (["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"], True),
     (["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"], False),
-    (["-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_8_SHA256"], False),
-    (["-groups", "P-256"], True), (["-groups", "P-384"], True), (["-groups", "X25519"], False), (["-groups", "X448"], False),
+    (["-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_8_SHA256"], False), (["-groups", "P-256"], True),
+    (["-groups", "P-384"], True), (["-groups", "X25519"], False), (["-groups", "X448"], False),
     (["-tls1_3", "-groups", "ffdhe2048"], False), (["-tls1_2", "-groups", "secp256k1"], False),
     (["-tls1_2", "-sigalgs", "ECDSA+SHA1", "-cipher", "ALL:@SECLEVEL=0"], False),
 ])
@@ -351,8 +363,10 @@ def test_an_old_client_is_refused_on_the_tls_port_too(clinic):
 
 # ---- names in the handshake ----
 
-@pytest.mark.parametrize("name", [b"clinic.example\\\0", b"a" * 255, b"a\r\nX: y", b"../../key", b"127.0.0.1", b"[::1]",
-                                  b"\xff\xfe" * 20, b"mx.clinic.example.", b"......", b"*.****", b"%s%n%x", b"a" * 250 + b"\r\n"])
+@pytest.mark.parametrize("name", [
+    b"clinic.example\\\0", b"a" * 255, b"a\r\nX: y", b"../../key", b"127.0.0.1", b"[::1]", b"\xff\xfe" * 20,
+    b"mx.clinic.example.", b"......", b"*.****", b"%s%n%x", b"a" * 250 + b"\r\n",
+])
 def test_strange_server_names_are_harmless(clinic, name):
     with clinic.say() as client:
         assert client.ask("STARTTLS").startswith("220")
@@ -393,7 +407,8 @@ def forms():
     yield ["AUTH SCRAM-SHA-256 biwsbj1udXJzZSxyPXMzY3JldC1QYXNz", f"c=biws,r=x,p={password}"]
     yield [f"AUTH XOAUTH2 {plain}"]
     yield [f"AUTH {plain}"]
-    yield [f"PASS {PASSWORD}", f"LOGIN {USER} {PASSWORD}", PASSWORD, f"NOOP {PASSWORD}", f"RCPT TO:<{PASSWORD}@clinic.example>"]
+    yield [f"PASS {PASSWORD}", f"LOGIN {USER} {PASSWORD}", PASSWORD, f"NOOP {PASSWORD}",
+           f"RCPT TO:<{PASSWORD}@clinic.example>"]
     yield [f"MAIL FROM:<{PASSWORD}@partner.example> AUTH={PASSWORD}"]
 
 
@@ -419,7 +434,8 @@ def test_auth_is_not_offered_and_what_is_tried_is_written_nowhere(clinic):
                             answer = client.reply()
                         else:
                             answer = client.ask(line)
-                        assert answer.startswith(("50", "53", "55")) or line.startswith(("NOOP", "MAIL")), (line, answer)
+                        assert answer.startswith(("50", "53", "55")) or line.startswith(("NOOP", "MAIL")), (line,
+                                                                                                            answer)
                         assert PASSWORD not in answer
     clinic.gateway.command("audit", "checkpoint")
     places = [path for path in clinic.gateway.folder.rglob("*") if path.is_file()]
