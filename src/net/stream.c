@@ -50,14 +50,24 @@ static void release(char **block, size_t size)
     *block = NULL;
 }
 
+/* A socket that is closed with bytes unread is reset, and the peer may lose our last words. */
+static void drop_unread(int fd)
+{
+    char bytes[1024];
+
+    for (size_t i = 0; i < STREAM_READ_BUFFER / sizeof bytes; i++)
+        if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) < (ssize_t)sizeof bytes)
+            break;
+    secret_wipe(bytes, sizeof bytes);
+}
+
 void stream_free(struct stream *stream)
 {
     if (!stream)
         return;
     stream_tls_end(stream);
-    /* A socket that is closed with bytes unread is reset, and the peer may lose our last words. */
     if (!stream->has_ended && !stream->has_failed)
-        (void)!recv(stream->fd, NULL, STREAM_READ_BUFFER, MSG_TRUNC | MSG_DONTWAIT);
+        drop_unread(stream->fd);
     descriptor_close(&stream->fd);
     release(&stream->input, STREAM_READ_BUFFER);
     release(&stream->output, STREAM_WRITE_BUFFER);
