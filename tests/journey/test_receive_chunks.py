@@ -50,6 +50,7 @@ def test_the_last_chunk_gets_one_reply_after_the_commit(clinic):
 
 @pytest.mark.long
 def test_a_store_that_cannot_commit_gives_451_for_the_last_chunk_and_no_250(clinic):
+    clinic.settle()  # all roles have opened the store: one that cannot would be started again
     database = next(clinic.gateway.state.glob("**/store.sqlite"))
     with clinic.say() as client, sqlite3.connect(database, isolation_level=None) as store:
         client.envelope("a@partner.example", "nurse@clinic.example")
