@@ -9,6 +9,7 @@
 #include "policy/policy.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum { CLI_ARENA_MAX = 512 << 20, STATE_PATH_MAX = 1024 };
 
@@ -51,5 +52,8 @@ bool cli_lock_state(const char *state, int *lock);
  * request was refused; *why says so. */
 bool gateway_ask(const struct cli *cli, const struct control_request *request,
                  bool (*hear)(void *self, struct span text), void *self, struct error *why);
-/* The same, to standard output; complains of failures. Gives the exit status. */
+/* The process of the gateway, as the kernel knows it: who made the control socket listen. None of
+ * its roles is believed on that, for root may be about to send it a signal. */
+bool gateway_process(const struct cli *cli, pid_t *process, struct error *why);
+/* The same as gateway_ask(), to standard output; complains of failures. Gives the exit status. */
 int gateway_print(const struct cli *cli, const struct control_request *request);

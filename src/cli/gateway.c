@@ -46,6 +46,24 @@ static int connect_to(const char *state, struct error *why)
     return kept;
 }
 
+bool gateway_process(const struct cli *cli, pid_t *process, struct error *why)
+{
+    char state[STATE_PATH_MAX];
+    scoped_descriptor fd = -1;
+    struct ucred listener;
+    socklen_t len = sizeof listener;
+
+    if (!cli_state(cli, state))
+        return error_set(why, ERROR_REJECTED, "", "the state directory cannot be found");
+    fd = connect_to(state, why);
+    if (fd < 0)
+        return false;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &len) != 0 || listener.pid <= 1)
+        return error_set(why, ERROR_INTERNAL, "", "the gateway's process cannot be found");
+    *process = listener.pid;
+    return true;
+}
+
 /* One frame's text into `text`; *kind. */
 static bool read_frame(int fd, char *text, size_t *len, enum control_frame *kind)
 {

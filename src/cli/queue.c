@@ -124,27 +124,15 @@ int status_command(const struct cli *cli)
 
 /* ---- the supervisor's process ---- */
 
-static bool hear_number(void *self, struct span text)
-{
-    unsigned long long number;
-
-    if (!span_number(span_until(text, span_index(text, '\n')), INT32_MAX, &number))
-        return false;
-    *(pid_t *)self = (pid_t)number;
-    return true;
-}
-
 static bool signal_gateway(const struct cli *cli, int number, pid_t *process)
 {
     struct error why;
 
-    *process = 0;
-    if (!gateway_ask(cli, &(struct control_request){.op = CONTROL_PROCESS}, hear_number, process,
-                     &why)) {
+    if (!gateway_process(cli, process, &why)) {
         cli_fail("%s", why.text);
         return false;
     }
-    if (*process <= 1 || kill(*process, number) != 0) {
+    if (kill(*process, number) != 0) {
         cli_fail("the gateway's process %d cannot be told: %s", *process, strerror(errno));
         return false;
     }

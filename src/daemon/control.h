@@ -43,7 +43,6 @@ MUST_USE bool control_journal(struct control *control, enum event_kind kind, str
 
 /* What each operation does: false with *why for the asker. */
 bool control_status(struct answer *answer, struct error *why);
-bool control_process(struct answer *answer, struct error *why);
 bool control_queue(struct answer *answer, struct error *why);
 bool control_destinations(struct answer *answer, struct error *why);
 bool control_trace(struct answer *answer, struct error *why);

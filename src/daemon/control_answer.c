@@ -14,12 +14,17 @@ enum { ANSWER_BUFFER = CONTROL_FRAME_MAX };
 static const struct {
     bool (*serve)(struct answer *answer, struct error *why);
 } operations[CONTROL_OP_END] = {
-    [CONTROL_STATUS] = {control_status},         [CONTROL_PROCESS] = {control_process},
-    [CONTROL_QUEUE] = {control_queue},           [CONTROL_DESTINATIONS] = {control_destinations},
-    [CONTROL_TRACE] = {control_trace},           [CONTROL_HOLD] = {control_hold},
-    [CONTROL_RELEASE] = {control_release},       [CONTROL_RETRY] = {control_retry},
-    [CONTROL_DELETE] = {control_delete},         [CONTROL_DECIDE] = {control_decide},
-    [CONTROL_CHECKPOINT] = {control_checkpoint}, [CONTROL_ANCHOR] = {control_anchor},
+    [CONTROL_STATUS] = {control_status},
+    [CONTROL_QUEUE] = {control_queue},
+    [CONTROL_DESTINATIONS] = {control_destinations},
+    [CONTROL_TRACE] = {control_trace},
+    [CONTROL_HOLD] = {control_hold},
+    [CONTROL_RELEASE] = {control_release},
+    [CONTROL_RETRY] = {control_retry},
+    [CONTROL_DELETE] = {control_delete},
+    [CONTROL_DECIDE] = {control_decide},
+    [CONTROL_CHECKPOINT] = {control_checkpoint},
+    [CONTROL_ANCHOR] = {control_anchor},
     [CONTROL_DELIVERIES] = {control_deliveries},
 };
 
@@ -68,6 +73,15 @@ void answer_say(struct answer *answer, const char *format, ...)
                         span_make(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1));
 }
 
+/* Where all roles run as one user, one of them may be able to connect. */
+static bool is_role(const struct control *control, pid_t process)
+{
+    for (enum role role = 0; role < ROLE_COUNT; role++)
+        if (control->board->roles[role].pid == process)
+            return true;
+    return false;
+}
+
 /* Root, and whoever started the gateway. The socket's mode says the same. */
 static bool may_ask(const struct control *control, int fd, uid_t *uid)
 {
@@ -77,7 +91,8 @@ static bool may_ask(const struct control *control, int fd, uid_t *uid)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0 || len != sizeof who)
         return false;
     *uid = who.uid;
-    return who.uid == 0 || who.uid == control->common.arguments->owner_uid;
+    return (who.uid == 0 || who.uid == control->common.arguments->owner_uid) &&
+           !is_role(control, who.pid);
 }
 
 static bool read_request(int fd, char *bytes, struct control_request *request, struct error *why)

@@ -133,13 +133,6 @@ bool control_status(struct answer *answer, struct error *why)
     return true;
 }
 
-bool control_process(struct answer *answer, struct error *why)
-{
-    (void)why;
-    answer_say(answer, "%d\n", answer->control->board->supervisor);
-    return true;
-}
-
 /* ---- the queue ---- */
 
 static void say_when(struct answer *answer, const struct store_delivery *delivery)

@@ -74,3 +74,12 @@ def test_a_longer_hold_keeps_what_is_held(world):
         world.until("b@long.example", "delivered", seconds=10)
     finally:
         world.gateway.reload(policy)
+
+
+def test_reload_and_stop_reach_the_gateway_whoever_answers_at_its_socket(internet):
+    gateway = internet.start(RULES)
+    reloads = gateway.log().count("policy was loaded anew")
+    gateway.command("reload", check=True)
+    wait_until(lambda: gateway.log().count("policy was loaded anew") > reloads, "the reload")
+    assert "The gateway has ended" in gateway.command("stop", check=True).stdout
+    assert gateway.process.wait(5) == 0

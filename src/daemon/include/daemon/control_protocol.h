@@ -20,8 +20,7 @@ enum {
 
 enum control_op {
     CONTROL_STATUS = 1,
-    CONTROL_PROCESS, /* the supervisor's process id, in digits */
-    CONTROL_QUEUE,   /* .text: a destination, or empty */
+    CONTROL_QUEUE, /* .text: a destination, or empty */
     CONTROL_DESTINATIONS,
     CONTROL_TRACE,
     CONTROL_HOLD, /* .text: the administrator's reason, from here on */
