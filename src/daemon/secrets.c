@@ -4,6 +4,7 @@
 #include "secrets.h"
 
 #include "base/descriptor.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/wire.h"
 #include "bundle.h"
@@ -11,6 +12,7 @@
 #include "limits.h"
 #include "net/tls.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { SECRETS_VERSION = 1 };
@@ -31,6 +33,19 @@ static bool gather_tls_key(const struct settings *settings, const char *policy_p
         return error_set(why, ERROR_INTERNAL, "",
                          "the private key %s is not that of the certificate", path);
     return true;
+}
+
+/* A mapping that is never ended keeps the pages of the memfd out of the swap, where that is
+ * allowed.
+ */
+static void keep_in_memory(int fd, size_t size)
+{
+    void *pages = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+    if (pages == MAP_FAILED || mlock(pages, size) != 0)
+        log_plain(LOG_LEVEL_INFO, "the secrets could not be locked in memory");
+    if (pages != MAP_FAILED)
+        (void)madvise(pages, size, MADV_DONTDUMP);
 }
 
 bool secrets_gather(const struct settings *settings, const char *policy_path, int *secrets,
@@ -60,6 +75,7 @@ bool secrets_gather(const struct settings *settings, const char *policy_path, in
     fd = sealed_memfd("letterlock-secrets", buffer_span(&packed), why);
     if (fd < 0)
         return false;
+    keep_in_memory(fd, packed.len);
     *secrets = fd;
     return true;
 }

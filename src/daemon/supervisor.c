@@ -21,6 +21,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -268,7 +270,8 @@ static void bury_the_dead(struct supervisor *s)
                 bury(s, role, status);
 }
 
-/* Says one thing to a role; a role that is dead or deaf is none of our worries here. */
+/* Says one thing to a role. One that is dead is told when it lives again; one so deaf that its link
+ * is full is killed, for it would go on under a policy that is no longer in force. */
 static void tell(struct child *child, const struct link_message *message, int descriptor)
 {
     union {
@@ -288,7 +291,11 @@ static void tell(struct child *child, const struct link_message *message, int de
         control.header.cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
     }
-    (void)!sendmsg(child->link, &envelope, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sendmsg(child->link, &envelope, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        return;
+    if (errno != EPIPE) /* then it is just dying */
+        log_plain(LOG_LEVEL_ALARM, "a role does not listen and is killed");
+    kill(child->pid, SIGKILL);
 }
 
 /* ---- the end ---- */
@@ -529,6 +536,16 @@ static bool set_limit(void *limits, struct span name, long long value)
     return true;
 }
 
+/* The keeper's secrets are in a descriptor of ours: nobody attaches to this process, no role of the
+ * same user finds them in /proc, and no core is left of it. */
+static bool shut_in(struct error *why)
+{
+    static const struct rlimit none = {0, 0};
+
+    return (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0) ||
+           error_system(why, errno, "the process cannot be shut in");
+}
+
 int supervise(const char *policy_path, enum log_level least)
 {
     static struct supervisor supervisor; /* large, and there is one */
@@ -546,6 +563,10 @@ int supervise(const char *policy_path, enum log_level least)
         s->children[role].link = -1;
     umask(077);
     log_begin("supervisor", least);
+    if (!shut_in(&why)) {
+        say(why.text, "");
+        return EXIT_FAILURE;
+    }
     s->policy = load(policy_path, &s->bundle, &errors, &line);
     if (!s->policy)
         return EXIT_FAILURE;
