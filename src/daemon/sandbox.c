@@ -133,7 +133,7 @@ bool sandbox_shut_files(enum role role, const char *state_directory, struct erro
 
 /* ---- seccomp ---- */
 
-/* Memory, threads, time, signals to ourselves, and descriptors that we have. */
+/* Memory, threads, time, and descriptors that we have. */
 static const int calls_of_all[] = {
     SCMP_SYS(brk),
     SCMP_SYS(clock_getres),
@@ -184,7 +184,6 @@ static const int calls_of_all[] = {
     SCMP_SYS(shutdown),
     SCMP_SYS(sigaltstack),
     SCMP_SYS(sysinfo),
-    SCMP_SYS(tgkill),
     SCMP_SYS(time),
     SCMP_SYS(uname),
     SCMP_SYS(write),
@@ -250,6 +249,8 @@ static bool allow_with_arguments(scmp_filter_ctx filter)
            allow_where(filter, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD) &&
            allow_where(filter, SCMP_SYS(mmap), 2, PROT_EXEC, 0) &&
            allow_where(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0) &&
+           /* signals to our own threads, never to a sibling of the same user */
+           allow_where(filter, SCMP_SYS(tgkill), 0, UINT32_MAX, (uint64_t)getpid()) &&
            /* reading a limit: the new one is NULL */
            allow_where(filter, SCMP_SYS(prlimit64), 2, UINT64_MAX, 0);
 }

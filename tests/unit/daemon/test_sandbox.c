@@ -118,6 +118,14 @@ static int trace_parent(void)
 {
     return judged(syscall(SYS_ptrace, 16, getppid(), 0, 0) == 0);
 }
+static int signal_own_thread(void)
+{
+    return judged(pthread_kill(pthread_self(), 0) == 0);
+}
+static int signal_parent(void)
+{
+    return judged(syscall(SYS_tgkill, getppid(), getppid(), 0) == 0);
+}
 static int become_root(void)
 {
     return judged(setuid(0) == 0);
@@ -139,6 +147,8 @@ static const struct sandbox_case {
     {"receive executes nothing", ROLE_RECEIVE, execute, 0},
     {"receive makes no code", ROLE_RECEIVE, make_code, 0},
     {"receive becomes nobody else", ROLE_RECEIVE, become_root, 0},
+    {"receive wakes its own threads", ROLE_RECEIVE, signal_own_thread, WORKED},
+    {"receive sends a signal to nobody else", ROLE_RECEIVE, signal_parent, 0},
     {"deliver opens files of the store", ROLE_DELIVER, open_in_store, WORKED},
     {"deliver opens no file of the keeper", ROLE_DELIVER, open_in_keeper, REFUSED},
     {"deliver connects", ROLE_DELIVER, connect_somewhere, WORKED},
