@@ -41,6 +41,7 @@ def in_data(clinic, number):
 # ---- stopping ----
 
 def test_sigterm_turns_nobody_away_for_good_and_keeps_each_250(clinic):
+    clinic.settle()  # all roles have opened the store, which is locked for a moment below
     idle = [clinic.say() for _ in range(20)]
     greeted = [clinic.say(hello=False) for _ in range(5)]
     enveloped = [clinic.say() for _ in range(5)]
