@@ -24,6 +24,8 @@ static const struct {
     [EVENT_KEYS_EXPIRED] = {"keys expired",
                             "Keys whose day had passed were destroyed; what they sealed is "
                             "deleted thereby."},
+    [EVENT_CLOCK_SET] = {"clock set", "The machine's clock was set; what waits does not wait any "
+                                      "longer for it."},
     [EVENT_MESSAGE_ACCEPTED] = {"message accepted",
                                 "The message was taken; this was on disk before the client "
                                 "heard so."},

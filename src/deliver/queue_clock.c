@@ -11,6 +11,7 @@ struct queue_clock {
     const struct clock *clock;
     pthread_mutex_t lock;
     int64_t ahead_ms, last_wall_ms, last_monotonic_ns;
+    int64_t set_by_ms; /* not yet told */
 };
 
 struct queue_clock *queue_clock_new(const struct clock *clock)
@@ -44,6 +45,7 @@ static void follow(struct queue_clock *queue_clock)
     int64_t step_ms = wall_ms - queue_clock->last_wall_ms - gone_ms;
 
     if (step_ms < -CLOCK_STEP_MS || step_ms > CLOCK_STEP_MS) {
+        queue_clock->set_by_ms += step_ms;
         queue_clock->ahead_ms -= step_ms;
         if (queue_clock->ahead_ms < 0)
             queue_clock->ahead_ms = 0;
@@ -72,4 +74,18 @@ int64_t queue_clock_ahead_ms(struct queue_clock *queue_clock)
     ahead_ms = queue_clock->ahead_ms;
     pthread_mutex_unlock(&queue_clock->lock);
     return ahead_ms;
+}
+
+bool queue_clock_was_set(struct queue_clock *queue_clock, int64_t *by_ms)
+{
+    bool was_set;
+
+    pthread_mutex_lock(&queue_clock->lock);
+    follow(queue_clock);
+    was_set = queue_clock->set_by_ms != 0;
+    if (was_set)
+        *by_ms = queue_clock->set_by_ms;
+    queue_clock->set_by_ms = 0;
+    pthread_mutex_unlock(&queue_clock->lock);
+    return was_set;
 }

@@ -147,6 +147,36 @@ static void renew_leases(struct runner *runner)
         runner->renew_at_ms = now + RECORD_AGAIN_MS;
 }
 
+/* One event, so that whoever reads the times of the others knows why they leap. */
+static void tell_set_clock(struct runner *runner)
+{
+    const struct deliver_terms *terms = &runner->deliver->terms;
+    scoped(recording) recording = NULL;
+    struct event_field field = EVENT_TEXT(FIELD_REASON, ((struct span){0}));
+    struct store_change *change = NULL;
+    struct store_leaf *leaf = NULL;
+    int64_t by_ms;
+
+    if (!queue_clock_was_set(runner->deliver->queue_clock, &by_ms))
+        return;
+    log_plain(LOG_LEVEL_WARNING, "the machine's clock was set");
+    recording = recording_new(runner->deliver);
+    if (recording) {
+        field.text =
+            arena_format(recording->arena, "%s by %lld seconds", by_ms < 0 ? "back" : "forward",
+                         (long long)(by_ms < 0 ? -by_ms : by_ms) / 1000);
+        leaf = arena_take(recording->arena, sizeof *leaf);
+        change = recording_add(recording);
+    }
+    if (!leaf || !change ||
+        !event_leaf(EVENT_CLOCK_SET, (struct id){0}, 0, SPAN_LITERAL(""),
+                    clock_wall_ms(terms->clock), &field, 1, recording->arena, leaf))
+        return; /* memory is out: the log has it */
+    *change = (struct store_change){.kind = STORE_LEAF, .leaves = leaf, .leaf_count = 1};
+    recording_post(recording);
+    recording = NULL;
+}
+
 static void record_again(struct runner *runner)
 {
     if (now_ms(runner) < runner->record_again_ms)
@@ -190,6 +220,7 @@ static void take_turn(struct runner *runner)
 {
     bool took_fresh, looks;
 
+    tell_set_clock(runner);
     record_again(runner);
     renew_leases(runner);
     workers_bury(runner->deliver);

@@ -19,6 +19,7 @@ enum event_kind {
     EVENT_POLICY_REFUSED = 3,  /* a reload's file failed; the old one stays */
     EVENT_EPOCH_BEGUN = 4,     /* the journal is not the one that the keeper last signed */
     EVENT_KEYS_EXPIRED = 5,
+    EVENT_CLOCK_SET = 6,         /* by whom ever; the reason says how far */
     EVENT_MESSAGE_ACCEPTED = 10, /* before the 250 */
     EVENT_MESSAGE_REFUSED = 11,  /* 4xx or 5xx in the dialogue, with the reason; no message id */
     EVENT_CLIENT_LEFT = 12,      /* inside a message: nothing was taken */
