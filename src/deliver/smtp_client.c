@@ -57,13 +57,24 @@ static bool flush(struct transaction *t, struct deadline until)
 }
 
 /* A 421 ends the session, whatever it answered. */
-static bool hear(struct transaction *t, int timeout_ms, struct smtp_reply *reply)
+static bool hear_any(struct transaction *t, int timeout_ms, struct smtp_reply *reply)
 {
     struct error why;
 
     if (!smtp_reply_read(t->stream, deadline_in_ms(timeout_ms), reply, &why))
         return lose(t, &why, reply);
     if (reply->code == 421)
+        session_spoil(t->session);
+    return true;
+}
+
+/* A 3yz asks for more where nothing is left to say: replies and questions are out of step, and the
+ * next "250" might be the answer to something else. */
+static bool hear(struct transaction *t, int timeout_ms, struct smtp_reply *reply)
+{
+    if (!hear_any(t, timeout_ms, reply))
+        return false;
+    if (reply->code / 100 == 3)
         session_spoil(t->session);
     return true;
 }
@@ -125,7 +136,7 @@ static bool hear_data(struct transaction *t)
 {
     struct smtp_reply reply;
 
-    if (!hear(t, t->terms->limits->data_timeout_ms, &reply))
+    if (!hear_any(t, t->terms->limits->data_timeout_ms, &reply))
         return false;
     t->data_refused = reply.code != 354;
     if (t->data_refused)
@@ -141,7 +152,7 @@ static bool talk_in_steps(struct transaction *t)
 {
     if (!say_mail(t) || !flush(t, command_deadline(t)) || !hear_mail(t))
         return false;
-    for (size_t i = 0; i < t->count && !t->mail_refused; i++)
+    for (size_t i = 0; i < t->count && !t->mail_refused && !session_is_spoiled(t->session); i++)
         if (!say_rcpt(t, i) || !flush(t, command_deadline(t)) || !hear_rcpt(t, i))
             return false;
     if (t->is_chunked || t->mail_refused || t->taken == 0 || session_is_spoiled(t->session))
@@ -200,20 +211,28 @@ static bool send_stuffed(struct transaction *t, struct span body)
     return send_block(t, span_from(body, from));
 }
 
-static bool send_body(struct transaction *t)
+/* What makes the message whole, and is kept back for past_final(): of a chunk its last byte, else
+ * the line with the dot. */
+static struct span last_bytes(const struct transaction *t)
+{
+    struct span body = t->envelope->body;
+
+    if (t->is_chunked)
+        return span_from(body, body.len - 1);
+    if (body.len < 2 || memcmp(body.data + body.len - 2, "\r\n", 2) != 0)
+        return SPAN_LITERAL("\r\n.\r\n");
+    return SPAN_LITERAL(".\r\n");
+}
+
+static bool send_all_but_last(struct transaction *t)
 {
     struct span body = t->envelope->body;
     char command[48];
 
-    if (t->is_chunked) {
-        snprintf(command, sizeof command, "BDAT %zu LAST\r\n", body.len);
-        return send_block(t, span_of(command)) && send_block(t, body);
-    }
-    if (!send_stuffed(t, body))
-        return false;
-    if (body.len < 2 || memcmp(body.data + body.len - 2, "\r\n", 2) != 0)
-        return send_block(t, SPAN_LITERAL("\r\n.\r\n"));
-    return send_block(t, SPAN_LITERAL(".\r\n"));
+    if (!t->is_chunked)
+        return send_stuffed(t, body);
+    snprintf(command, sizeof command, "BDAT %zu LAST\r\n", body.len);
+    return send_block(t, span_of(command)) && send_block(t, span_until(body, body.len - 1));
 }
 
 static void give(struct recipient *recipient, const struct verdict *verdict)
@@ -269,14 +288,15 @@ static void hear_last_word(struct transaction *t)
 
 static bool send_and_hear(struct transaction *t)
 {
-    if (!send_body(t)) {
+    if (!send_all_but_last(t)) {
         hear_last_word(t);
         return false;
     }
     if (!t->terms->past_final(t->terms->self, true))
         return false;
     t->is_past = true;
-    if (!flush(t, deadline_in_ms(t->terms->limits->data_timeout_ms)))
+    if (!send_block(t, last_bytes(t)) ||
+        !flush(t, deadline_in_ms(t->terms->limits->data_timeout_ms)))
         return false;
     return hear_final(t);
 }
@@ -382,7 +402,8 @@ enum transaction_end transaction_run(struct session *session, const struct envel
                             .count = count,
                             .terms = terms,
                             .is_pipelined = session_offers(session) & OFFER_PIPELINING,
-                            .is_chunked = session_offers(session) & OFFER_CHUNKING};
+                            .is_chunked = (session_offers(session) & OFFER_CHUNKING) &&
+                                          envelope->body.len > 0};
     bool is_old = session_messages(session) > 0, is_talked;
     struct verdict verdict;
 
