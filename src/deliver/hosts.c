@@ -105,6 +105,8 @@ enum hosts_entry hosts_enter(struct hosts *hosts, struct span name, const char *
     pthread_mutex_lock(&hosts->lock);
     if (hosts->count >= HOSTS_MAX)
         sweep(hosts, now_ns);
+    if (hosts->count >= HOSTS_MAX) /* many dead ones shall not shut out the living */
+        sweep(hosts, INT64_MAX);
     host = find(hosts, name, address, true);
     if (!host)
         entry = HOSTS_BUSY; /* the table is full of living sessions: one more can wait */
