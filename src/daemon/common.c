@@ -133,19 +133,21 @@ static bool hear(struct link_message *message, int *descriptor)
     return true;
 }
 
-static void swap_policy(struct common *common, const struct common_hooks *hooks, int bundle)
+static bool swap_policy(struct common *common, const struct common_hooks *hooks, int bundle)
 {
     struct policy *policy;
     struct error why;
 
     if (!bundle_load(bundle, clock_wall_ms(&common->clock), &policy, &why)) {
-        log_error(LOG_LEVEL_ALARM, "the new policy does not load here: the old one stays", &why);
-        return;
+        log_error(LOG_LEVEL_ALARM, "the new policy does not load here: this role begins anew",
+                  &why);
+        return false;
     }
     if (hooks->on_policy)
         hooks->on_policy(hooks->self, policy);
     policy_slot_set(common->slot, policy);
     log_plain(LOG_LEVEL_INFO, "the new policy is in force");
+    return true;
 }
 
 struct deadline common_watch(struct common *common, const struct common_hooks *hooks)
@@ -162,7 +164,8 @@ struct deadline common_watch(struct common *common, const struct common_hooks *h
         case LINK_STOP:
             return deadline_in_ms(message.grace_ms);
         case LINK_POLICY:
-            swap_policy(common, hooks, descriptor);
+            if (!swap_policy(common, hooks, descriptor))
+                return deadline_in_ms(STOP_GRACE_MS);
             break;
         case LINK_POLICY_REFUSED:
             if (hooks->on_refused)

@@ -34,7 +34,9 @@ struct common_hooks {
     void (*on_refused)(void *self, uint32_t errors, uint32_t line);
     void *self;
 };
-/* Listens to the supervisor until it is time to end; gives the deadline for what is in hand. */
+/* Listens to the supervisor until it is time to end; gives the deadline for what is in hand. A role
+ * that cannot load a new policy ends too: it begins again with that, rather than go on under an old
+ * one. */
 struct deadline common_watch(struct common *common, const struct common_hooks *hooks);
 
 /* The wall clock; tests may have moved it (meson option test_hooks). */

@@ -14,6 +14,7 @@ struct control {
     struct common common;
     const struct board *board;
     volatile bool is_stopping;
+    int stop_event; /* an eventfd that becomes readable, for good, when it is time to end */
     pthread_t journal;
     pthread_t threads[CONTROL_THREADS];
     size_t thread_count;

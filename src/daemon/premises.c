@@ -197,7 +197,7 @@ bool premises_listen(const struct listener *listener, int *fd, struct error *why
 bool premises_listen_for_control(const char *state_directory, int *fd, struct error *why)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    scoped_descriptor listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    scoped_descriptor listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int len =
         snprintf(address.sun_path, sizeof address.sun_path, "%s/run/control.sock", state_directory);
 

@@ -11,8 +11,11 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { POLICY_PRINTED_MAX = 2 * POLICY_TEXT_MAX };
 
@@ -87,12 +90,15 @@ static void *serve(void *self)
     struct control *control = self;
 
     while (!control->is_stopping) {
-        scoped_descriptor fd = accept4(FD_CONTROL, NULL, NULL, SOCK_CLOEXEC);
+        struct pollfd wanted[] = {{.fd = FD_CONTROL, .events = POLLIN},
+                                  {.fd = control->stop_event, .events = POLLIN}};
+        scoped_descriptor fd = -1;
 
+        if (poll(wanted, 2, -1) < 0 || wanted[1].revents != 0)
+            continue;
+        fd = accept4(FD_CONTROL, NULL, NULL, SOCK_CLOEXEC); /* or another thread has it already */
         if (fd >= 0)
             control_serve(control, fd);
-        else if (errno == EINVAL) /* shut down */
-            break;
     }
     return NULL;
 }
@@ -159,6 +165,9 @@ static bool start_threads(struct control *control, struct error *why)
 
 static bool begin(struct control *control, struct error *why)
 {
+    control->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (control->stop_event < 0)
+        return error_system(why, errno, "an eventfd cannot be made");
     control->board = mmap(NULL, sizeof *control->board, PROT_READ, MAP_SHARED, FD_BOARD, 0);
     if (control->board == MAP_FAILED)
         return error_system(why, errno, "the board cannot be mapped");
@@ -168,10 +177,11 @@ static bool begin(struct control *control, struct error *why)
 
 static void end(struct control *control)
 {
+    const uint64_t one = 1;
     struct error why;
 
     control->is_stopping = true;
-    shutdown(FD_CONTROL, SHUT_RD);
+    (void)!write(control->stop_event, &one, sizeof one); /* the socket is the next control's too */
     doorbell_ring(control->common.shared, DOORBELL_CHECKPOINT);
     for (size_t i = 0; i < control->thread_count; i++)
         pthread_join(control->threads[i], NULL);
