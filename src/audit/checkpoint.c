@@ -303,7 +303,7 @@ bool journal_tell_expiry(struct store *store, struct keeper *keeper, const struc
 }
 
 void journal_keep(struct store *store, struct store_shared *shared, struct keeper *keeper,
-                  const struct clock *clock, const volatile bool *stop)
+                  const struct clock *clock, const atomic_bool *stop)
 {
     struct error why;
 

@@ -7,13 +7,14 @@
 #include "daemon/control_protocol.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct control {
     struct common common;
     const struct board *board;
-    volatile bool is_stopping;
+    atomic_bool is_stopping;
     int stop_event; /* an eventfd that becomes readable, for good, when it is time to end */
     pthread_t journal;
     pthread_t threads[CONTROL_THREADS];

@@ -8,6 +8,7 @@
 #include "keys/keeper.h"
 #include "store/store.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,7 +32,7 @@ MUST_USE bool journal_tell_expiry(struct store *store, struct keeper *keeper,
  * until *stop; logs failures. For a thread.
  */
 void journal_keep(struct store *store, struct store_shared *shared, struct keeper *keeper,
-                  const struct clock *clock, const volatile bool *stop);
+                  const struct clock *clock, const atomic_bool *stop);
 
 struct journal_verdict {
     uint64_t leaves, checkpoints;
