@@ -7,7 +7,7 @@
 #include "message/content.h"
 #include "message/header.h"
 
-enum { LETTER_MAX = 256 << 20, SUBJECT_MAX = 4096 };
+enum { LETTER_MAX = 256 << 20 };
 
 /* Files that editors write end their lines in LF alone; on the wire it is CRLF. */
 static bool with_crlf(struct letter *letter, struct span text, struct arena *arena,
@@ -44,25 +44,6 @@ static void judge(struct letter *letter, struct arena *arena)
     content_feed(&content, letter->bytes);
     if (!content_end(&content, &why))
         letter->refusal = arena_string(arena, span_of(why.text));
-}
-
-/* All Subject fields, one behind the other, so that a rule finds its word in any. */
-static bool find_subject(struct letter *letter, struct arena *arena)
-{
-    struct header_field field;
-
-    letter->subject = SPAN_LITERAL("");
-    for (size_t n = 0; header_find(letter->bytes, SPAN_LITERAL("Subject"), n, &field); n++) {
-        struct span text = span_until(header_text(field.value, arena), SUBJECT_MAX);
-
-        if (n > 0)
-            text = arena_format(arena, "%.*s %.*s", (int)letter->subject.len, letter->subject.data,
-                                (int)text.len, text.data);
-        if (!text.data)
-            return false;
-        letter->subject = span_until(text, SUBJECT_MAX);
-    }
-    return true;
 }
 
 /* ---- addresses in the header ---- */
@@ -165,7 +146,8 @@ bool letter_read(const char *path, const char *from, const char *const *to, size
     if (!file_read(path, LETTER_MAX, arena, &text, why) || !with_crlf(&read, text, arena, why))
         return false;
     judge(&read, arena);
-    if (!find_subject(&read, arena))
+    read.subject = header_subject(read.bytes, arena);
+    if (!read.subject.data)
         return error_set(why, ERROR_TEMPORARY, "", "no memory for the subject");
     if (!find_sender(&read, from, arena, why) || !find_recipients(&read, to, to_count, arena, why))
         return false;

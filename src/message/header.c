@@ -84,6 +84,26 @@ bool header_find(struct span message, struct span name, size_t n, struct header_
     return false;
 }
 
+struct span header_subject(struct span message, struct arena *arena)
+{
+    struct header_field field;
+    struct span subject = SPAN_LITERAL("");
+    size_t position = 0, found = 0;
+
+    while (found < HEADER_SUBJECTS_MAX && subject.data && header_next(message, &position, &field)) {
+        struct span text;
+
+        if (!span_equal_caseless(field.name, SPAN_LITERAL("Subject")))
+            continue;
+        text = span_until(header_text(field.value, arena), HEADER_SUBJECT_MAX);
+        if (found++ > 0 && text.data)
+            text = arena_format(arena, "%.*s %.*s", (int)subject.len, subject.data, (int)text.len,
+                                text.data);
+        subject = span_until(text, HEADER_SUBJECT_MAX);
+    }
+    return subject;
+}
+
 bool text_has(struct span text, struct span word)
 {
     if (word.len == 0)

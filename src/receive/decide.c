@@ -7,44 +7,11 @@
 
 #include <assert.h>
 
-enum {
-    DAY_MS = 24 * 3600 * 1000,
-    SUBJECT_MAX = 4096, /* bytes of the fact: with the others it is sealed as one text */
-};
+enum { DAY_MS = 24 * 3600 * 1000 };
 
 static bool out_of_memory(struct error *why)
 {
     return error_set(why, ERROR_TEMPORARY, "4.3.1", "no memory for a message's decisions");
-}
-
-/* The Subject fields, decoded, one behind the other: a rule that looks for a word finds it in any.
- */
-static bool find_subject(struct acceptance *acceptance, struct span text)
-{
-    struct header_field field;
-    struct span subject = SPAN_LITERAL("");
-    size_t position = 0, found = 0;
-
-    while (found < RECEIVE_SUBJECTS_MAX && header_next(text, &position, &field)) {
-        struct span decoded;
-
-        if (!span_equal_caseless(field.name, SPAN_LITERAL("Subject")))
-            continue;
-        decoded = span_until(header_text(field.value, acceptance->arena), SUBJECT_MAX);
-        if (!decoded.data)
-            return false;
-        if (found++ == 0) {
-            subject = decoded;
-            continue;
-        }
-        subject = arena_format(acceptance->arena, "%.*s %.*s", (int)subject.len, subject.data,
-                               (int)decoded.len, decoded.data);
-        if (!subject.data)
-            return false;
-        subject = span_until(subject, SUBJECT_MAX);
-    }
-    acceptance->facts.subject = subject;
-    return true;
 }
 
 static bool find_facts(struct acceptance *acceptance)
@@ -54,12 +21,13 @@ static bool find_facts(struct acceptance *acceptance)
 
     acceptance->facts = (struct facts){
         .from = transaction->sender,
+        .subject = header_subject(buffer_span(&session->body), acceptance->arena),
         .through = span_of(session->through),
         .size = transaction->content.size,
         .recipients = (unsigned)transaction->recipient_count,
     };
     acceptance->sender = address_print(&transaction->sender, acceptance->arena);
-    return acceptance->sender.data && find_subject(acceptance, buffer_span(&session->body));
+    return acceptance->sender.data && acceptance->facts.subject.data;
 }
 
 static struct span destination_of(const struct recipient *recipient, struct arena *arena)

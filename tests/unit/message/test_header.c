@@ -245,6 +245,28 @@ static void three_million_continuation_lines_are_one_field(void **state)
     assert_false(header_next(buffer_span(&message), &position, &field));
 }
 
+static const struct subject_case {
+    const char *name, *message, *subject;
+} subjects[] = {
+    {"none is empty", "From: a@b.example\r\n\r\nSubject: c\r\n", ""},
+    {"one is decoded", "subject: =?utf-8?q?caf=C3=A9?=\r\n\r\n", "caf\xC3\xA9"},
+    {"a second is seen too", "Subject: a\r\nX: b\r\nSUBJECT: [secure]\r\n\r\n", "a [secure]"},
+    {"an empty one hides nothing", "Subject:\r\nSubject: b\r\n\r\n", " b"},
+    {"the ninth is one too many",
+     "Subject: 1\r\nSubject: 2\r\nSubject: 3\r\nSubject: 4\r\nSubject: 5\r\nSubject: 6\r\n"
+     "Subject: 7\r\nSubject: 8\r\nSubject: 9\r\n\r\n",
+     "1 2 3 4 5 6 7 8"},
+};
+static void subject_is_found(void **state)
+{
+    const struct subject_case *c = *state;
+    scoped(arena) arena = arena_new("test", KIB(64));
+    scoped(arena) none = arena_new("test", 1);
+
+    assert_true(span_equal(header_subject(span_of(c->message), arena), span_of(c->subject)));
+    assert_true(*c->subject == '\0' || !header_subject(span_of(c->message), none).data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +280,7 @@ int main(void)
     return run_table("sections", sections, section_is_read) +
            run_table("finding", finds, field_is_found) +
            run_table("words in texts", haves, word_is_sought) +
+           run_table("subjects", subjects, subject_is_found) +
            run_table("writing", writes, field_is_written) +
            cmocka_run_group_tests_name("header", tests, NULL, NULL);
 }

@@ -36,6 +36,4 @@ enum {
      * not lost to a reset, and how much of it is read. */
     RECEIVE_LINGER_MS = 1000,
     RECEIVE_LINGER_BYTES = 1 << 20,
-    /* Subject fields that a rule looks at: senders of several should not hide one. */
-    RECEIVE_SUBJECTS_MAX = 8,
 };
