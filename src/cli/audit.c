@@ -23,6 +23,7 @@ struct measure {
     uint8_t key[CHECKPOINT_KEY_BYTES];
     struct checkpoint anchor;
     bool has_anchor;
+    bool is_beside_rows; /* whoever can write these could have written the key too */
     char source[PATH_SIZE];
 };
 
@@ -66,6 +67,17 @@ static bool measure_of_file(const char *path, struct measure *measure)
     return true;
 }
 
+/* The control role hands on what the keeper says; where its folder can be read, it says so itself.
+ */
+static bool is_contradicted(const char *state, const struct measure *measure)
+{
+    char path[PATH_SIZE];
+    struct measure own = {.has_anchor = false};
+
+    snprintf(path, sizeof path, "%s/keeper/checkpoint.pub", state);
+    return measure_of_file(path, &own) && memcmp(own.key, measure->key, sizeof own.key) != 0;
+}
+
 static bool find_measure(const struct cli *cli, const char *state, const char *key_path,
                          struct measure *measure)
 {
@@ -79,6 +91,7 @@ static bool find_measure(const struct cli *cli, const char *state, const char *k
     if (measure_of_file(path, measure))
         return true;
     snprintf(path, sizeof path, "%s/store/checkpoint.pub", state);
+    measure->is_beside_rows = true;
     return measure_of_file(path, measure);
 }
 
@@ -90,6 +103,10 @@ static int report(const struct journal_verdict *verdict, const struct measure *m
         printf("%-12s the keeper does not run, so its own last checkpoint was not compared: events "
                "cut\n%-12s off at the end would not show\n",
                "Note", "");
+    if (measure->is_beside_rows)
+        printf("%-12s the key lies beside what it shall prove: a copy from elsewhere proves more "
+               "(--key FILE)\n",
+               "Note");
     if (verdict->holds) {
         puts("The journal holds: every event is there, in order, as it was written.");
         return EXIT_SUCCESS;
@@ -117,6 +134,11 @@ int audit_verify_command(const struct cli *cli)
     if (!find_measure(cli, state, key_path, &measure))
         return cli_fail("no key to verify with: start the gateway, or name the file of the public "
                         "checkpoint key by --key");
+    if (measure.has_anchor && is_contradicted(state, &measure))
+        return cli_fail(
+            "the gateway names another key than %s/keeper/checkpoint.pub: one of them is "
+            "not the keeper's",
+            state);
     snprintf(path, sizeof path, "%s/store", state);
     if (!store_open(path, STORE_READ_ONLY, NULL, &clock_of_system, &entropy_of_system, &store,
                     &why))
