@@ -38,6 +38,7 @@ class House:
         self.gateway = internet.start(RULES, {"supervisor.restart_longest_ms": 100}, prefix=leak,
                                       environment={"SECRET_OF_THE_SERVICE": "not for you"})
         self.master = internet.folder / "master.key"
+        self.mail_flows()  # so that every role is ready, its walls around it
 
     def statuses(self):
         """(role, /proc/…/status as a dictionary) of each thread of each role."""
@@ -525,11 +526,11 @@ def test_another_user_than_root_can_run_it_and_the_log_says_what_that_means(fold
         gateway = internet.start(RULES, template=template, prefix=(
             "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"))
         assert "all roles run as this user" in gateway.log()
+        internet.send("a@else.example", "nurse@clinic.example", door="smtp")
+        inside.wait_for(1)
         for role, pid in gateway.roles().items():
             status = Path(f"/proc/{pid}/status").read_text()
             assert f"Uid:\t{NOBODY}\t{NOBODY}" in status and "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
-        internet.send("a@else.example", "nurse@clinic.example", door="smtp")
-        inside.wait_for(1)
         environment = {"LETTERLOCK_STATE": str(gateway.state), "PATH": os.environ["PATH"]}
         assert as_user(NOBODY, [BUILD / "src/cli/letterlock", "status"], env=environment).returncode == 0
         assert gateway.command("status").returncode == 0, "root may ask as well"
