@@ -109,6 +109,11 @@ class Outside:
         assert len(found) == 1
         return found[0]
 
+    def database(self):
+        """The store's own file."""
+        return next(path for path in self.gateway.state.rglob("*")
+                    if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3")
+
     def forward(self, seconds):
         """The clock of the gateway moves that far, and its queue is looked at."""
         self.moved = getattr(self, "moved", 0) + seconds

@@ -388,7 +388,8 @@ def test_a_host_that_says_nothing_costs_one_timeout_for_all(world):
     assert all(delivery["attempts"] == 1 for who, delivery in world.deliveries().items() if who in recipients)
 
 
-def test_a_dead_destination_does_not_hold_up_the_living(world):
+@pytest.mark.parametrize("count", [400, pytest.param(10000, marks=pytest.mark.long)])
+def test_a_dead_destination_does_not_hold_up_the_living(world, count):
     """A listener whose queue is full drops what comes, as a dead line does."""
     address = world.address()
     hole = socket.socket()
@@ -406,10 +407,10 @@ def test_a_dead_destination_does_not_hold_up_the_living(world):
         fillers.append(filler)
     world.names.set("mx.dead.example", "A", address)
     world.names.set("dead.example", "MX", "10 mx.dead.example.")
-    live = world.domain("live.example")
-    send_many(world, [f"a{i}@dead.example" for i in range(400)])
+    live = world.domain(f"live{count}.example")
+    send_many(world, [f"a{i}@dead.example" for i in range(count)])
     began = world.gateway.command("queue", "destinations", check=True).stdout
-    send_many(world, [f"a{i}@live.example" for i in range(10)])
+    send_many(world, [f"a{i}@live{count}.example" for i in range(10)])
     live.wait_for(10, seconds=10)
     wait_until(lambda: "dead.example" in world.gateway.command("queue", "destinations").stdout, "it is put off", 20)
     tried = [d for who, d in world.deliveries().items() if who.endswith("@dead.example") and d["attempts"]]

@@ -93,6 +93,15 @@ def test_no_mx_record_means_the_domain_itself_and_its_name_is_what_is_verified(w
     assert "self.verified.example" in world.internet.trace(message)
 
 
+def test_no_mx_and_an_ipv6_address_alone_will_do(world):
+    """Mapped, since the laboratory has no IPv6 network of its own."""
+    server = world.host("six-alone.invalid", certificate=world.internet.authority.issue("six.verified.example"))
+    world.names.set("six.verified.example", "AAAA", f"::ffff:{server.address}")
+    world.send("a@six.verified.example")
+    server.wait_for(1)
+    assert world.until("a@six.verified.example", "delivered")["mechanism"] == "pkix"
+
+
 def test_a_domain_that_does_not_exist_is_returned_at_once(world):
     message = world.send("a@no-such.test")
     delivery = world.until("a@no-such.test", "returned")

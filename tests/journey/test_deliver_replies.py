@@ -2,6 +2,8 @@
 """Every wrong reply in every state: what becomes of the letter, alone and where a second host is there, and that
 nothing of it is ever said outside TLS."""
 
+import time
+
 import pytest
 
 from conftest import wait_until
@@ -11,6 +13,15 @@ RULES = """\
 send "patient" when to ".held.example" by { tls encrypt for 3 days, hold }
 send "pairs"   when to ".pair.example" by { tls encrypt for 3 days, hold }
 send "all" by { tls encrypt, return }"""
+
+
+def drip(server, session, line):
+    """An octet now and then: each is in time, all of them are not."""
+    for _ in range(100):
+        session.connection.sendall(b"2")
+        time.sleep(0.2)
+    return "CLOSE"
+
 
 # A way to answer: what is said, given the code that would be right.
 KINDS = {
@@ -26,6 +37,7 @@ KINDS = {
     "a reply without end": flood(b"250-again\r\n"),
     "a line of 10 MB": flood(b"250 " + b"x" * 65532),
     "a line that ends in LF": b"250 hello\n",
+    "a drip without end": drip,
     "half a line": lambda server, session, line: session.send(b"25") or "CLOSE",
 }
 WAITS, HELD, RETURNED, DELIVERED = "waiting", "held", "returned", "delivered"

@@ -6,6 +6,7 @@ import email
 import email.policy
 import os
 import re
+import sqlite3
 import subprocess
 import time
 
@@ -250,6 +251,10 @@ def test_after_a_clock_set_back_a_retry_comes_no_later_than_its_wait(internet):
     outside.send("late@step.example")
     server.wait_for(4, seconds=10)
     assert len(set(outside.sent.values())) == 4
+    database = sqlite3.connect(f"file:{outside.database()}?mode=ro", uri=True)
+    wait_until(lambda: database.execute("SELECT count(*) FROM event WHERE kind = 6").fetchone() == (1,),
+               "one event that tells of it")
+    database.close()
     outside.steady()
 
 
