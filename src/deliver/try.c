@@ -315,7 +315,7 @@ static void end_hunt(struct hunt *h)
 
     if (h->t->is_stopped)
         return;
-    if (h->has_loop)
+    if (h->has_loop && !h->t->was_busy) /* who is busy may yet take it */
         for (size_t i = 0; i < h->t->count; i++)
             if (!h->t->group[i]->has_verdict) {
                 h->t->group[i]->verdict = h->loop;

@@ -37,6 +37,9 @@ static const struct lab_record zone[] = {
     {"z.zero.example", LAB_AAAA, "::"},
     {"private.example", LAB_MX, "10 p.private.example"},
     {"p.private.example", LAB_A, "10.0.0.1"},
+    {"busy.example", LAB_MX, "10 mx1.r.example"},
+    {"busy.example", LAB_MX, "20 localhost"},
+    {"evil.example", LAB_MX, "10 mx2.r.example"},
     {"gone.example", LAB_MX, "10 gone.gone.example"},
     {"gone.example", LAB_MX, "20 mx2.r.example"},
     {"six.example", LAB_MX, "10 six.r.example"},
@@ -97,11 +100,12 @@ static void load_policy(void)
                      "hostname \"mx.clinic.example\" state \"/s\" certificate \"c\" key \"k\"\n"
                      "master key passphrase listen smtp port %u on \"127.0.0.30\"\n"
                      "laboratory \"127.0.0.0/8\" port %u\n"
-                     "domains \"clinic.example\"\n"
+                     "domains \"clinic.example\", \"socket.example\"\n"
                      "route \"clinic.example\" to lmtp \"127.0.0.19 port %u\"\n"
+                     "route \"socket.example\" to lmtp \"unix:%s/lmtp\"\n"
                      "permit cleartext to \"plain.example\"\n"
                      "send \"all\" by { tls verify, return }\n",
-                     rooms.port, rooms.port, rooms.port);
+                     rooms.port, rooms.port, rooms.port, rooms.directory);
 
     policy = policy_load(SPAN_LITERAL("test.conf"), text, &reader, clock_wall_ms(&clock_of_system),
                          arena, &complaints);
@@ -343,8 +347,10 @@ static void add_delivery(struct acceptance *a, const char *recipient)
         .number = (uint32_t)a->count + 1,
         .state = step.kind == STEP_HOLD || a->plan->is_held ? DELIVERY_HELD : DELIVERY_WAITING,
         .destination =
-            route ? arena_format(a->arena, "route:%.*s:%u", SPAN_ARGS(route->host), route->port)
-                  : address.domain,
+            !route ? address.domain
+            : route->is_unix
+                ? arena_format(a->arena, "route:unix:%.*s", SPAN_ARGS(route->host))
+                : arena_format(a->arena, "route:%.*s:%u", SPAN_ARGS(route->host), route->port),
         .recipient = seal(a, TEXT_RECIPIENT, binding.recipient),
         .ladder = a->ladder_text,
         .rule = SPAN_LITERAL("all"),

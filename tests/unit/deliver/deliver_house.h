@@ -15,9 +15,10 @@
 
 /* ---- mail servers ---- */
 
-/* What a peer says when a line begins with `when` ("GREETING" and "FINAL" stand for those
- * moments); the first rule with uses left counts. A reply of "" is silence until we leave; one that
- * begins with "!" is said before it closes; one that begins with "~" waits for peers_release(). */
+/* What a peer says when a line begins with `when` ("GREETING", "HANDSHAKE" and "FINAL" stand for
+ * those moments); the first rule with uses left counts. A reply of "" is silence until we leave;
+ * one that begins with "!" is said before it closes; one that begins with "~" waits for
+ * peers_release(). */
 struct manner {
     const char *when, *reply;
     int uses; /* 0: always */
@@ -28,9 +29,9 @@ enum {
     PEER_NO_PIPELINING = 4,
     PEER_NO_8BIT = 8,
     PEER_LMTP = 16,
-    PEER_DEAD = 32,
-    /* nobody listens */ PEER_STRANGER = 64,
-    /* a certificate of another root */
+    PEER_DEAD = 32,     /* nobody listens */
+    PEER_STRANGER = 64, /* a certificate of another root */
+    PEER_UNIX = 128,    /* at the socket that all mail for socket.example goes to */
 };
 /* At 127.0.0.<number>, at the laboratory's port. */
 struct peer {

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { WAIT_MS = 20000 };
@@ -178,6 +179,8 @@ static bool start_tls(struct talk *talk, struct span line)
     if (!answer(talk, NULL, line, "220 2.0.0 go\r\n"))
         return false;
     stream_discard_unread(talk->stream);
+    if (!answer(talk, "HANDSHAKE", (struct span){"", 0}, ""))
+        return false;
     if (!stream_start_tls_server(talk->stream, talk->peer->tls, deadline_in_ms(WAIT_MS), &why)) {
         note(talk->peer, SPAN_LITERAL("[no tls]"));
         return false;
@@ -258,6 +261,30 @@ static void *serve(void *self)
     return NULL;
 }
 
+static int at_number(unsigned number, uint16_t *port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr = {htonl(0x7f000000U + number)}};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+static int at_socket(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/lmtp", house.directory);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
 void peers_start(const struct peer *plans, size_t count, uint16_t *port, struct tls_server *good,
                  struct tls_server *strange)
 {
@@ -265,20 +292,14 @@ void peers_start(const struct peer *plans, size_t count, uint16_t *port, struct 
     atomic_store(&is_released, false);
     for (size_t i = 0; i < count; i++) {
         struct running *peer = &running[i];
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};
-        socklen_t len = sizeof address;
 
         *peer = (struct running){.plan = plans[i],
                                  .tls = plans[i].flags & PEER_STRANGER ? strange : good};
         pthread_mutex_init(&peer->lock, NULL);
         buffer_init(&peer->log, MIB(4));
         buffer_init(&peer->message, MIB(8));
-        peer->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        setsockopt(peer->listening, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-        address.sin_addr.s_addr = htonl(0x7f000000U + plans[i].number);
-        assert_int_equal(bind(peer->listening, (struct sockaddr *)&address, sizeof address), 0);
-        getsockname(peer->listening, (struct sockaddr *)&address, &len);
-        *port = ntohs(address.sin_port);
+        peer->listening =
+            plans[i].flags & PEER_UNIX ? at_socket() : at_number(plans[i].number, port);
         if (plans[i].flags & PEER_DEAD)
             continue;
         assert_int_equal(listen(peer->listening, 64), 0);

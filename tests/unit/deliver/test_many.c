@@ -82,6 +82,66 @@ static void a_silent_host_costs_one_timeout(void **state)
     house_close();
 }
 
+/* "220" to STARTTLS and then silence: no byte in the clear, no new try without TLS, another host.
+ */
+static void a_silent_handshake_costs_one_timeout(void **state)
+{
+    static const struct manner silent[] = {{"HANDSHAKE", "", 0}};
+    static const struct limit_cut cuts[] = {{"handshake_timeout_ms", 100}};
+    const struct peer peers[] = {{.number = 11, .flags = PEER_TLS, MANNERS(silent)},
+                                 {.number = 12, .flags = PEER_TLS}};
+    struct id alone, helped;
+
+    (void)state;
+    OPEN(PEERS(peers), LIMITS(cuts));
+    helped = send_to("{ tls encrypt, hold }", "a@r.example");
+    house_expect(helped, 1, DELIVERY_DELIVERED);
+    assert_leaf_has(helped, 1, EVENT_DELIVERY_DELIVERED, FIELD_HOST, "mx2.r.example");
+    alone = send_to("{ tls encrypt, hold }", "a@one.example");
+    assert_leaf_has(alone, 1, EVENT_DELIVERY_DEFERRED, FIELD_STATUS, "4.4.2");
+    assert_int_equal(peer_count(11, "[connect]"), 2);
+    assert_int_equal(peer_count(11, "STARTTLS"), 2);
+    assert_int_equal(peer_count(11, "MAIL"), 0);
+    house_close();
+}
+
+/* Is its first delivery leased? */
+static bool is_in_hand(struct id id)
+{
+    scoped(arena) arena = arena_new("look", MIB(4));
+    struct store_message message;
+    struct store_delivery *deliveries;
+    struct error why;
+    size_t count;
+    bool found;
+
+    assert_true(
+        store_find_message(house.store, id, arena, &found, &message, &deliveries, &count, &why));
+    return deliveries[0].lease != 0;
+}
+
+/* That we ourselves are a worse host of the domain says nothing while a better one is but busy. */
+static void a_busy_host_is_no_loop(void **state)
+{
+    static const struct manner slow[] = {{"FINAL", "~250 2.0.0 taken\r\n", 1}};
+    static const struct limit_cut one[] = {{"sessions_per_host", 1}};
+    const struct peer peers[] = {{.number = 11, .flags = PEER_TLS, MANNERS(slow)}};
+    struct id first, second;
+
+    (void)state;
+    OPEN(PEERS(peers), LIMITS(one));
+    first = send_to("{ tls verify, hold }", "a@busy.example");
+    while (peer_count(11, "[final]") == 0)
+        poll(NULL, 0, 1);
+    second = send_to("{ tls verify, hold }", "a@busy.example");
+    while (is_in_hand(second))
+        poll(NULL, 0, 1);
+    peers_release();
+    house_expect(first, 1, DELIVERY_DELIVERED);
+    house_expect(second, 1, DELIVERY_DELIVERED);
+    house_close();
+}
+
 static void who_was_served_is_not_offered_to_the_next_host(void **state)
 {
     static const struct manner first[] = {{"RCPT TO:<b@", "451 4.7.1 later\r\n", 0}};
@@ -167,6 +227,36 @@ static void lmtp_that_closes_early_leaves_the_rest_unknown(void **state)
         .ladder = "{ route, return }", .recipients = {"a@clinic.example", "b@clinic.example"}});
     house_expect(id, 1, DELIVERY_DELIVERED);
     assert_leaf_has(id, 2, EVENT_DELIVERY_DEFERRED, FIELD_POSSIBLE_DUPLICATE, "1");
+    house_close();
+}
+
+static void a_route_leads_to_a_unix_socket(void **state)
+{
+    const struct peer peers[] = {{.number = 19, .flags = PEER_LMTP | PEER_UNIX}};
+    struct id id;
+
+    (void)state;
+    OPEN(PEERS(peers));
+    id = house_accept(&(struct letter_plan){
+        .ladder = "{ route, return }", .recipients = {"a@socket.example", "b@socket.example"}});
+    house_expect(id, 1, DELIVERY_DELIVERED);
+    house_expect(id, 2, DELIVERY_DELIVERED);
+    assert_leaf_has(id, 1, EVENT_DELIVERY_DELIVERED, FIELD_ADDRESS, "unix");
+    assert_leaf_has(id, 1, EVENT_DELIVERY_DELIVERED, FIELD_LEVEL, "local");
+    assert_int_equal(peer_count(19, "[final]"), 1);
+    house_close();
+}
+
+static void a_unix_socket_without_a_listener_defers(void **state)
+{
+    const struct peer peers[] = {{.number = 19, .flags = PEER_LMTP | PEER_UNIX | PEER_DEAD}};
+    struct id id;
+
+    (void)state;
+    OPEN(PEERS(peers));
+    id = send_to("{ route, return }", "a@socket.example");
+    assert_leaf_has(id, 1, EVENT_DELIVERY_DEFERRED, FIELD_REASON, "connecting to unix");
+    assert_leaf_has(id, 1, EVENT_DELIVERY_DEFERRED, FIELD_STATUS, "4.4.1");
     house_close();
 }
 
@@ -394,10 +484,14 @@ int main(void)
         cmocka_unit_test(a_host_without_address_is_passed_over),
         cmocka_unit_test(a_bogus_ipv6_address_does_not_stop_ipv4),
         cmocka_unit_test(a_silent_host_costs_one_timeout),
+        cmocka_unit_test(a_silent_handshake_costs_one_timeout),
+        cmocka_unit_test(a_busy_host_is_no_loop),
         cmocka_unit_test(who_was_served_is_not_offered_to_the_next_host),
         cmocka_unit_test(too_many_recipients_means_the_next_transaction),
         cmocka_unit_test(lmtp_gives_each_recipient_his_reply),
         cmocka_unit_test(lmtp_that_closes_early_leaves_the_rest_unknown),
+        cmocka_unit_test(a_route_leads_to_a_unix_socket),
+        cmocka_unit_test(a_unix_socket_without_a_listener_defers),
         cmocka_unit_test(a_session_serves_many_messages),
         cmocka_unit_test(a_session_serves_one_demand_only),
         cmocka_unit_test(a_limit_of_messages_is_met_by_a_new_session),

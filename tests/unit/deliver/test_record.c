@@ -276,6 +276,25 @@ static void what_was_touched_is_held(void **state)
     house_close();
 }
 
+/* A row's destination says where it waits, and never where it goes. */
+static void a_changed_destination_leads_nobody_astray(void **state)
+{
+    const struct peer peers[] = {{.number = 11, .flags = PEER_TLS},
+                                 {.number = 12, .flags = PEER_TLS}};
+    struct id id;
+
+    (void)state;
+    OPEN(PEERS(peers), .is_idle = true);
+    id = house_accept(&(struct letter_plan){
+        .ladder = "{ tls verify, hold }", .recipients = {"a@one.example"}, .is_stored_only = true});
+    house_tamper("UPDATE destination SET name = 'evil.example'");
+    house_start();
+    house_expect(id, 1, DELIVERY_DELIVERED);
+    assert_leaf_has(id, 1, EVENT_DELIVERY_DELIVERED, FIELD_HOST, "mx1.r.example");
+    assert_int_equal(peer_count(12, "[connect]"), 0);
+    house_close();
+}
+
 static void one_spoiled_entry_holds_up_no_other(void **state)
 {
     const struct peer peers[] = {{.number = 11, .flags = PEER_TLS}};
@@ -369,6 +388,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(patience_that_is_over_climbs_without_the_network),
     cmocka_unit_test(a_hold_that_ends_returns_and_never_sends),
     cmocka_unit_test(what_a_rule_held_too_long_is_reported),
+    cmocka_unit_test(a_changed_destination_leads_nobody_astray),
     cmocka_unit_test(one_spoiled_entry_holds_up_no_other),
     cmocka_unit_test(stopping_before_the_dot_puts_back),
     cmocka_unit_test(stopping_behind_the_dot_tells_of_a_possible_duplicate),
