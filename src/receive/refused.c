@@ -38,14 +38,27 @@ static void told_done(struct store_posting *posting, const struct error *why)
     pthread_mutex_unlock(&receive->lock);
 }
 
-/* A place among those under way? *untold: how many have found none before. */
+/* Under the lock. */
+static bool is_within_minute(struct receive *receive)
+{
+    const int64_t now_ns = clock_monotonic_ns(receive->terms.clock), minute_ns = 60000000000;
+
+    if (now_ns - receive->refusals_since_ns >= minute_ns) {
+        receive->refusals_since_ns = now_ns;
+        receive->refusals_this_minute = 0;
+    }
+    return receive->refusals_this_minute < receive->terms.limits.refusals_a_minute;
+}
+
+/* A place among those under way, and of this minute? *untold: how many have found none before. */
 static bool take_place(struct receive *receive, unsigned *untold)
 {
     bool has_place;
 
     pthread_mutex_lock(&receive->lock);
-    has_place = receive->refusals_posted < RECEIVE_REFUSALS_MAX;
+    has_place = is_within_minute(receive) && receive->refusals_posted < RECEIVE_REFUSALS_MAX;
     if (has_place) {
+        receive->refusals_this_minute++;
         receive->refusals_posted++;
         *untold = receive->refusals_untold;
         receive->refusals_untold = 0;

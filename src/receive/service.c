@@ -21,6 +21,7 @@ void receive_limits_default(struct receive_limits *limits)
         .errors_max = 20,
         .commands_max = 100000,
         .messages_max = 10000,
+        .refusals_a_minute = 1000,
         .command_timeout_ms = 300000,
         .data_timeout_ms = 180000,
         .data_total_ms = 1800000,
@@ -54,7 +55,7 @@ static const struct limit_place {
     UNSIGNED_LIMIT(commands_max),     UNSIGNED_LIMIT(messages_max),
     INT_LIMIT(command_timeout_ms),    INT_LIMIT(data_timeout_ms),
     INT_LIMIT(data_total_ms),         INT_LIMIT(handshake_timeout_ms),
-    INT_LIMIT(session_total_ms),
+    INT_LIMIT(session_total_ms),      UNSIGNED_LIMIT(refusals_a_minute),
 };
 
 bool receive_limits_set(struct receive_limits *limits, struct span name, long long value)

@@ -33,7 +33,9 @@ struct receive {
     unsigned threads;
     unsigned sessions, sessions_peak; /* the peak since memory was last given back */
     struct session *by_address[SERVICE_BUCKETS];
-    unsigned refusals_posted; /* leaves about refusals that the store still holds */
+    unsigned refusals_posted;  /* leaves about refusals that the store still holds */
+    int64_t refusals_since_ns; /* when their minute began */
+    unsigned refusals_this_minute;
     unsigned refusals_untold; /* beyond the limit: told by number in the next leaf */
 };
 

@@ -313,6 +313,24 @@ static void a_trickle_is_cut_too(void **state)
     assert_int_equal(house_messages(), 0);
 }
 
+static int open_with_few_refusals(void **state)
+{
+    static const struct cut cuts[] = {{"refusals_a_minute", 2}, {NULL, 0}};
+
+    (void)state;
+    return open_with(cuts);
+}
+
+static void strangers_fill_no_journal(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 5; i++)
+        play_at(DOOR_MX, 9,
+                HELLO "> MAIL FROM:<a@partner.example>\n< 250 \n> RCPT TO:<a@else.example>\n"
+                      "< 550 5.7.1\n> QUIT\n< 221 \neof\n");
+    assert_int_equal(house_leaves(EVENT_MESSAGE_REFUSED), 2);
+}
+
 static int open_short_session(void **state)
 {
     static const struct cut cuts[] = {{"session_total_ms", 300}, {NULL, 0}};
@@ -440,6 +458,7 @@ int main(void)
         IN_A_HOUSE(the_pool_grows_and_shrinks, open_few_threads),
         IN_A_HOUSE(a_silent_client_is_cut_once, open_hasty),
         IN_A_HOUSE(a_trickle_is_cut_too, open_hasty),
+        IN_A_HOUSE(strangers_fill_no_journal, open_with_few_refusals),
         IN_A_HOUSE(a_session_has_an_end, open_short_session),
         IN_A_HOUSE(clear_bytes_after_tls_are_not_heard, open_house),
         IN_A_HOUSE(a_handshake_that_fails_ends_the_session, open_house),

@@ -26,7 +26,8 @@ enum {
     /* Stored messages that one transaction is split into: one for each organisation concerned.
      * Each is a copy of the text, so recipients beyond it are asked to come in another one. */
     RECEIVE_GROUPS_MAX = 8,
-    /* Journal leaves about refusals on their way to the disk; more are counted, not written. */
+    /* Journal leaves about refusals on their way to the disk; more are counted, not written, as are
+     * those beyond the limit of a minute. */
     RECEIVE_REFUSALS_MAX = 512,
     /* Descriptors that sessions leave to the store, the siblings and the journal. */
     RECEIVE_DESCRIPTORS_KEPT = 128,

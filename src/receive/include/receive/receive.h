@@ -24,14 +24,15 @@ struct receive_limits {
     unsigned idle_threads_min, idle_threads_max; /* blocked in accept(), per listener */
     size_t bytes_in_flight_max;                  /* of all messages; beyond: 452 4.3.1 */
     unsigned recipients_max;                     /* 452 4.5.3 */
-    unsigned errors_max;      /* wrong ones since a message was taken: 421 4.7.0 */
-    unsigned commands_max;    /* per connection, then 421 4.7.0 */
-    unsigned messages_max;    /* per connection, then 421 4.7.0 */
-    int command_timeout_ms;   /* RFC 5321 section 4.5.3.2.7: 5 minutes */
-    int data_timeout_ms;      /* between two pieces of data: 3 minutes */
-    int data_total_ms;        /* for one message in all */
-    int handshake_timeout_ms; /* 60 s at most */
-    int session_total_ms;     /* then 421 4.4.2, but never inside a message */
+    unsigned errors_max;        /* wrong ones since a message was taken: 421 4.7.0 */
+    unsigned commands_max;      /* per connection, then 421 4.7.0 */
+    unsigned messages_max;      /* per connection, then 421 4.7.0 */
+    unsigned refusals_a_minute; /* leaves about them, of all: strangers fill no disk */
+    int command_timeout_ms;     /* RFC 5321 section 4.5.3.2.7: 5 minutes */
+    int data_timeout_ms;        /* between two pieces of data: 3 minutes */
+    int data_total_ms;          /* for one message in all */
+    int handshake_timeout_ms;   /* 60 s at most */
+    int session_total_ms;       /* then 421 4.4.2, but never inside a message */
 };
 void receive_limits_default(struct receive_limits *limits);
 /* For tests (meson option test_hooks): sets one by its name; false: no such limit. */
