@@ -69,7 +69,10 @@ static void fill_fresh(struct job *job, struct delivery *delivery,
         return;
     delivery->ends_at_ms =
         ladder_rung_end(&delivery->ladder, 0, delivery->rung_since_ms, fresh->accepted_at_ms);
-    if (!address_parse(delivery->recipient, job->arena, &delivery->address, &why)) {
+    if (!job->letter->has_sender) {
+        verdict_set(&delivery->verdict, OUTCOME_INTERNAL, "4.3.0", "the sender cannot be read");
+        delivery->is_refused = true;
+    } else if (!address_parse(delivery->recipient, job->arena, &delivery->address, &why)) {
         verdict_set(&delivery->verdict, OUTCOME_INTERNAL, "4.3.0", "the recipient cannot be read");
         delivery->is_refused = true;
     }
@@ -105,6 +108,7 @@ void intake_fresh(struct letter *letter, const struct fresh_message *fresh)
 {
     bool *taken = arena_take_array(letter->arena, fresh->delivery_count, sizeof *taken);
     struct job *jobs;
+    struct error why;
 
     letter->id = fresh->id;
     letter->organisation = arena_copy(letter->arena, fresh->organisation);
@@ -113,8 +117,9 @@ void intake_fresh(struct letter *letter, const struct fresh_message *fresh)
     letter->is_sender_known = fresh->is_sender_known;
     memcpy(letter->keys.content.bytes, fresh->keys, KEY_BYTES);
     memcpy(letter->keys.record.bytes, fresh->keys + KEY_BYTES, KEY_BYTES);
-    letter->has_content_key = letter->has_record_key = letter->has_sender = true;
+    letter->has_content_key = letter->has_record_key = true;
     letter->sender = fresh->sender;
+    letter->has_sender = letter_has_sound_sender(letter, &why);
     letter->body = fresh->body;
     letter->has_8bit = fresh->has_8bit;
     letter->body_state = BODY_OPEN;

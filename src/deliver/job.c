@@ -152,12 +152,14 @@ bool job_needs_content(const struct job *job, const struct delivery *delivery)
 /* What others may read already is not written again. */
 static void keep_keys(struct letter *letter, const struct message_keys *keys, bool has_content)
 {
-    if (!letter->has_record_key)
+    if (!letter->has_record_key) {
         letter->keys.record = keys->record;
-    if (has_content)
+        letter->has_record_key = true;
+    }
+    if (has_content) {
         letter->keys.content = keys->content;
-    letter->has_record_key = true;
-    letter->has_content_key = has_content;
+        letter->has_content_key = true;
+    }
 }
 
 /* The keeper checks the tag of the delivery that it opens the keys for. */
@@ -236,6 +238,16 @@ static bool open_recipient(struct job *job, struct delivery *delivery)
     return true;
 }
 
+bool letter_has_sound_sender(struct letter *letter, struct error *why)
+{
+    struct address unused;
+
+    if (letter->sender.len == 0 || address_parse(letter->sender, letter->secrets, &unused, why))
+        return true;
+    why->kind = ERROR_INTERNAL;
+    return false;
+}
+
 static void open_record(struct job *job, struct delivery *delivery)
 {
     struct letter *letter = job->letter;
@@ -245,7 +257,8 @@ static void open_record(struct job *job, struct delivery *delivery)
         return;
     if (!letter->has_sender) {
         if (!open_text(letter, TEXT_SENDER, letter->sealed_sender, letter->secrets, &letter->sender,
-                       &why)) {
+                       &why) ||
+            !letter_has_sound_sender(letter, &why)) {
             refuse(delivery, &why, "the sender");
             return;
         }

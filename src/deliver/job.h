@@ -83,6 +83,9 @@ struct job *job_new(struct letter *letter, enum job_kind kind, struct span desti
                     size_t count);
 void job_ref(struct job *job);
 void job_unref(struct job *job); /* the last one frees it */
+/* Whoever accepted it has looked at the sender too, but he goes into a command line: nothing but an
+ * address may. False: it is none. */
+MUST_USE bool letter_has_sound_sender(struct letter *letter, struct error *why);
 /* What is secret in the letter is of no more use to this job. Once for each job. */
 void job_drop_secrets(struct job *job);
 

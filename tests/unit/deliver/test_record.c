@@ -295,6 +295,28 @@ static void a_changed_destination_leads_nobody_astray(void **state)
     house_close();
 }
 
+/* Whoever hands it over is outside too: a sender that is no address is in no command. */
+static void a_sender_who_is_no_address_is_held(void **state)
+{
+    const struct peer peers[] = {{.number = 11, .flags = PEER_TLS}};
+
+    (void)state;
+    for (int is_stored_only = 0; is_stored_only < 2; is_stored_only++) {
+        struct id id;
+
+        OPEN(PEERS(peers));
+        id =
+            house_accept(&(struct letter_plan){.ladder = "{ tls verify, hold }",
+                                               .recipients = {"a@one.example"},
+                                               .sender = "a@one.example>\r\nRCPT TO:<x@one.example",
+                                               .is_stored_only = is_stored_only});
+        house_expect(id, 1, DELIVERY_HELD);
+        assert_leaf_has(id, 1, EVENT_DELIVERY_HELD, FIELD_REASON, "the sender");
+        assert_int_equal(peer_count(11, "MAIL"), 0);
+        house_close();
+    }
+}
+
 static void one_spoiled_entry_holds_up_no_other(void **state)
 {
     const struct peer peers[] = {{.number = 11, .flags = PEER_TLS}};
@@ -389,6 +411,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_hold_that_ends_returns_and_never_sends),
     cmocka_unit_test(what_a_rule_held_too_long_is_reported),
     cmocka_unit_test(a_changed_destination_leads_nobody_astray),
+    cmocka_unit_test(a_sender_who_is_no_address_is_held),
     cmocka_unit_test(one_spoiled_entry_holds_up_no_other),
     cmocka_unit_test(stopping_before_the_dot_puts_back),
     cmocka_unit_test(stopping_behind_the_dot_tells_of_a_possible_duplicate),
