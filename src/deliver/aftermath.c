@@ -128,7 +128,8 @@ static void hold(struct aftermath *a, struct delivery *delivery, const struct st
                         .due_at_ms = in_queue_time(a, step->rung_ends_at_ms),
                         .ends_at_ms = in_queue_time(a, step->rung_ends_at_ms),
                         .verdict = &delivery->verdict,
-                        .is_attempt = !step->is_internal && !delivery->is_refused};
+                        .is_attempt = a->job->kind == JOB_ATTEMPT && !step->is_internal &&
+                                      !delivery->is_refused};
     char id[ID_TEXT_SIZE];
 
     if (step->is_internal) {
@@ -363,6 +364,16 @@ static void return_untold(struct aftermath *a)
     a->returning_count = told;
 }
 
+/* No report can be made, now or later: people must see to it. */
+static void hold_unreported(struct aftermath *a, struct delivery *delivery, const struct error *why)
+{
+    struct step step = step_of(a, delivery, OUTCOME_INTERNAL);
+
+    verdict_set(&delivery->verdict, OUTCOME_INTERNAL, "4.3.0", "a report cannot be made: %.180s",
+                why->text);
+    hold(a, delivery, &step);
+}
+
 /* Failure and report are recorded together or not at all. */
 static void return_all(struct aftermath *a)
 {
@@ -371,6 +382,7 @@ static void return_all(struct aftermath *a)
     bool is_due = report_is_due(a->job->letter), is_made = false;
 
     return_untold(a);
+    why.kind = ERROR_TEMPORARY; /* where memory is out already */
     if (is_due && a->returning_count > 0 && renew_recording(a))
         is_made = report_add(a->job, a->returning, a->returning_count, a->recording, &report, &why);
     for (size_t i = 0; i < a->returning_count; i++) {
@@ -379,8 +391,10 @@ static void return_all(struct aftermath *a)
         delivery->is_returning = false;
         if (!is_due || is_made)
             return_it(a, delivery, is_made ? &report : NULL);
-        else
+        else if (why.kind == ERROR_TEMPORARY)
             aftermath_put_back(a, delivery, OWN_FAULT_MS);
+        else
+            hold_unreported(a, delivery, &why);
     }
     if (is_due && a->returning_count > 0 && !is_made)
         log_plain(LOG_LEVEL_WARNING, "a report cannot be made now; its deliveries wait");

@@ -192,7 +192,7 @@ void attempt_job(struct worker *worker, struct job *job)
     struct aftermath aftermath;
 
     if (!aftermath_begin(&aftermath, job)) {
-        jobs_put_back(job, 0);
+        jobs_put_back(job, OWN_FAULT_MS);
         return;
     }
     job_open_records(job);

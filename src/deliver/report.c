@@ -6,10 +6,16 @@
 #include "base/secret.h"
 #include "deliver/limits.h"
 #include "message/dsn.h"
+#include "message/limits.h"
 #include "policy/policy.h"
 #include "room.h"
+#include "store/limits.h"
 
 #include <string.h>
+
+/* Address, reason and reply stand in it twice at most, each no longer than a reply may be. */
+_Static_assert((STORE_RECIPIENTS_MAX + 1) * 8 * DSN_REPLY_MAX <= REPORT_BYTES_MAX,
+               "a report has no room for all recipients");
 
 struct report {
     struct job *job;
@@ -147,7 +153,7 @@ static struct span seal_facts(const struct report *r, size_t size)
 
     if (!policy_organisation_of_name(r->policy, r->job->letter->organisation, &facts.organisation))
         facts.organisation = 0;
-    buffer_init(&plain, SEAL_TEXT_MAX);
+    buffer_init_secret(&plain, SEAL_TEXT_MAX);
     facts_print(&facts, r->job->letter->organisation, &plain);
     return plain.failed ? (struct span){0} : seal(r, TEXT_FACTS, buffer_span(&plain));
 }

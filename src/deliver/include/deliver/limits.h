@@ -54,5 +54,6 @@ enum {
     CLOCK_STEP_MS = 2000,
     /* A worker's stack: TLS and the resolver need some of it. */
     WORKER_STACK_BYTES = 512 << 10,
-    REPORT_BYTES_MAX = 1 << 20,
+    /* A report on as many recipients as a message may have, each with as long a reply as is kept. */
+    REPORT_BYTES_MAX = 8 << 20,
 };
