@@ -580,7 +580,8 @@ int supervise(const char *policy_path, enum log_level least)
     for (enum role role = ROLE_KEEPER + 1; s->exit_status == NO_EXIT_YET && role < ROLE_COUNT;
          role++)
         start_or_put_off(s, role);
-    log_fact(LOG_LEVEL_INFO, "the gateway is started", {"state", span_of(s->state_directory)});
+    if (s->exit_status == NO_EXIT_YET)
+        log_fact(LOG_LEVEL_INFO, "the gateway is started", {"state", span_of(s->state_directory)});
     live(s);
     stop_all(s);
     log_plain(LOG_LEVEL_INFO, "the gateway has ended");
