@@ -25,6 +25,7 @@ struct measure {
     bool has_anchor;
     bool is_beside_rows; /* whoever can write these could have written the key too */
     char source[PATH_SIZE];
+    char contradiction[PATH_SIZE]; /* the file whose key is not what the gateway names as its own */
 };
 
 static bool gather(void *self, struct span text)
@@ -67,26 +68,33 @@ static bool measure_of_file(const char *path, struct measure *measure)
     return true;
 }
 
-/* The control role hands on what the keeper says; where its folder can be read, it says so itself.
- */
-static bool is_contradicted(const char *state, const struct measure *measure)
+/* The control role hands on what the keeper says; a file that can be read may say otherwise. */
+static void hold_against(const char *path, const struct measure *keeper, struct measure *measure)
 {
-    char path[PATH_SIZE];
     struct measure own = {.has_anchor = false};
 
-    snprintf(path, sizeof path, "%s/keeper/checkpoint.pub", state);
-    return measure_of_file(path, &own) && memcmp(own.key, measure->key, sizeof own.key) != 0;
+    if (measure_of_file(path, &own) && memcmp(own.key, keeper->key, sizeof own.key) != 0)
+        snprintf(measure->contradiction, sizeof measure->contradiction, "%s", path);
 }
 
+/* The key of the auditor's file where he names one; how far the keeper has signed, where it runs.
+ */
 static bool find_measure(const struct cli *cli, const char *state, const char *key_path,
                          struct measure *measure)
 {
+    struct measure keeper = {.has_anchor = false};
     char path[PATH_SIZE];
 
+    if (measure_of_keeper(cli, &keeper)) {
+        *measure = keeper;
+        snprintf(path, sizeof path, "%s/keeper/checkpoint.pub", state);
+        hold_against(path, &keeper, measure);
+        if (key_path)
+            hold_against(key_path, &keeper, measure);
+        return !key_path || measure_of_file(key_path, measure);
+    }
     if (key_path)
         return measure_of_file(key_path, measure);
-    if (measure_of_keeper(cli, measure))
-        return true;
     snprintf(path, sizeof path, "%s/keeper/checkpoint.pub", state);
     if (measure_of_file(path, measure))
         return true;
@@ -100,8 +108,8 @@ static int report(const struct journal_verdict *verdict, const struct measure *m
     printf("%-12s %" PRIu64 "\n%-12s %" PRIu64 "\n%-12s of %s\n", "Events", verdict->leaves,
            "Checkpoints", verdict->checkpoints, "Key", measure->source);
     if (!measure->has_anchor)
-        printf("%-12s the keeper does not run, so its own last checkpoint was not compared: events "
-               "cut\n%-12s off at the end would not show\n",
+        printf("%-12s the keeper did not answer, so its own last checkpoint was not compared: "
+               "events\n%-12s cut off at the end would not show\n",
                "Note", "");
     if (measure->is_beside_rows)
         printf("%-12s the key lies beside what it shall prove: a copy from elsewhere proves more "
@@ -134,11 +142,9 @@ int audit_verify_command(const struct cli *cli)
     if (!find_measure(cli, state, key_path, &measure))
         return cli_fail("no key to verify with: start the gateway, or name the file of the public "
                         "checkpoint key by --key");
-    if (measure.has_anchor && is_contradicted(state, &measure))
-        return cli_fail(
-            "the gateway names another key than %s/keeper/checkpoint.pub: one of them is "
-            "not the keeper's",
-            state);
+    if (*measure.contradiction)
+        return cli_fail("the gateway names another key than %s: one of them is not the keeper's",
+                        measure.contradiction);
     snprintf(path, sizeof path, "%s/store", state);
     if (!store_open(path, STORE_READ_ONLY, NULL, &clock_of_system, &entropy_of_system, &store,
                     &why))

@@ -281,6 +281,19 @@ def test_an_older_copy_verifies_elsewhere_by_the_public_key_alone(clinic):
     assert result.returncode == 1 and "does not hold" in result.stderr
 
 
+def test_the_keepers_last_checkpoint_counts_beside_a_named_key_too(clinic):
+    age(clinic)
+    key = clinic.folder / "checkpoint.pub"
+    shutil.copy(clinic.gateway.state / "store/checkpoint.pub", key)
+    clinic.gateway.start()
+    result = clinic.gateway.command("audit", "verify", "--key", str(key))
+    assert result.returncode == 0 and "The journal holds" in result.stdout
+    assert "Note" not in result.stdout, "the keeper runs, so its last checkpoint was compared"
+    key.write_text("0" * 64 + "\n")
+    result = clinic.gateway.command("audit", "verify", "--key", str(key))
+    assert result.returncode == 1 and "names another key" in result.stderr
+
+
 @pytest.mark.parametrize("rows", [1, 7])
 def test_a_journal_whose_end_was_cut_off_is_named(clinic, rows):
     age(clinic)
