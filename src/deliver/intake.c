@@ -31,18 +31,24 @@ static void hand_out(struct deliver *deliver, struct job *job, bool is_due_by_st
     }
 }
 
+static void refuse(struct delivery *delivery, enum outcome outcome, const char *reason)
+{
+    verdict_set(&delivery->verdict, outcome, "4.3.0", "%s", reason);
+    delivery->is_refused = true;
+}
+
 /* A ladder that cannot be climbed refuses the delivery: it is held. */
 static void read_ladder(struct job *job, struct delivery *delivery)
 {
     struct error why;
 
-    if (!ladder_parse(delivery->ladder_text, job->arena, &delivery->ladder, &why)) {
-        verdict_set(&delivery->verdict, OUTCOME_INTERNAL, "4.3.0", "the ladder cannot be read");
-        delivery->is_refused = true;
+    if (!delivery->ladder_text.data) {
+        refuse(delivery, OUTCOME_TEMPORARY, "memory is out");
+    } else if (!ladder_parse(delivery->ladder_text, job->arena, &delivery->ladder, &why)) {
+        refuse(delivery, OUTCOME_INTERNAL, "the ladder cannot be read");
         delivery->ladder.count = 0;
     } else if (delivery->rung >= delivery->ladder.count) {
-        verdict_set(&delivery->verdict, OUTCOME_INTERNAL, "4.3.0", "the rung is not on the ladder");
-        delivery->is_refused = true;
+        refuse(delivery, OUTCOME_INTERNAL, "the rung is not on the ladder");
     }
 }
 
@@ -69,13 +75,12 @@ static void fill_fresh(struct job *job, struct delivery *delivery,
         return;
     delivery->ends_at_ms =
         ladder_rung_end(&delivery->ladder, 0, delivery->rung_since_ms, fresh->accepted_at_ms);
-    if (!job->letter->has_sender) {
-        verdict_set(&delivery->verdict, OUTCOME_INTERNAL, "4.3.0", "the sender cannot be read");
-        delivery->is_refused = true;
-    } else if (!address_parse(delivery->recipient, job->arena, &delivery->address, &why)) {
-        verdict_set(&delivery->verdict, OUTCOME_INTERNAL, "4.3.0", "the recipient cannot be read");
-        delivery->is_refused = true;
-    }
+    if (!job->letter->has_sender)
+        refuse(delivery, OUTCOME_INTERNAL, "the sender cannot be read");
+    else if (!delivery->recipient.data)
+        refuse(delivery, OUTCOME_TEMPORARY, "memory is out");
+    else if (!address_parse(delivery->recipient, job->arena, &delivery->address, &why))
+        refuse(delivery, OUTCOME_INTERNAL, "the recipient cannot be read");
 }
 
 static void take_fresh_destination(struct letter *letter, const struct fresh_message *fresh,
@@ -168,7 +173,7 @@ static bool fill_letter(struct letter *letter, const struct store_message *messa
     return is_whole && letter->organisation.data && letter->sealed_sender.data;
 }
 
-static bool fill_claimed(struct job *job, struct delivery *delivery,
+static void fill_claimed(struct job *job, struct delivery *delivery,
                          const struct store_delivery *from)
 {
     *delivery = (struct delivery){
@@ -187,8 +192,8 @@ static bool fill_claimed(struct job *job, struct delivery *delivery,
     memcpy(delivery->policy_digest, from->policy_digest, POLICY_DIGEST_SIZE);
     memcpy(delivery->tag, from->tag, BINDING_TAG_BYTES);
     read_ladder(job, delivery);
-    return delivery->sealed_recipient.data && delivery->ladder_text.data &&
-           delivery->last_reason.data;
+    if (!delivery->sealed_recipient.data || !delivery->last_reason.data)
+        refuse(delivery, OUTCOME_TEMPORARY, "memory is out");
 }
 
 /* What a claimed delivery is for. */
@@ -215,7 +220,6 @@ static struct job *make_job(struct letter *letter, const struct store_claimed *c
     struct span destination =
         is_by_destination ? claimed[first].delivery.destination : (struct span){"", 0};
     size_t size = 0, at = 0;
-    bool is_filled = true;
     struct job *job;
 
     for (size_t i = first; i < count; i++)
@@ -227,10 +231,10 @@ static struct job *make_job(struct letter *letter, const struct store_claimed *c
             (is_by_destination && !span_equal(claimed[i].delivery.destination, destination)))
             continue;
         errands[i] = ERRAND_NONE;
-        is_filled =
-            job && fill_claimed(job, &job->deliveries[at++], &claimed[i].delivery) && is_filled;
+        if (job)
+            fill_claimed(job, &job->deliveries[at++], &claimed[i].delivery);
     }
-    if (!is_filled)
+    if (!job)
         tell_no_memory(claimed[first].message.id);
     return job;
 }

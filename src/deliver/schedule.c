@@ -481,14 +481,16 @@ void schedule_done(struct schedule *schedule, struct seat *seat, bool has_sessio
 
 bool schedule_mark_up(struct schedule *schedule, struct destination *destination)
 {
+    size_t places = schedule->terms.limits->sessions_per_destination;
     bool tells;
 
     pthread_mutex_lock(&schedule->lock);
+    places -= destination->sessions < places ? destination->sessions : places;
     tells = destination->failures > 0;
     if (!works(schedule, destination) && destination->first) {
         /* It answers: what waits for it may go with more hands. */
         destination->works_until_ns = now_ns(schedule) + (int64_t)WORKED_LATELY_MS * 1000000;
-        for (size_t i = destination->waiting; i > 0 && has_place(schedule, destination); i--)
+        for (size_t i = destination->waiting; i > 0 && places > 0; i--, places--)
             call_somebody(schedule, destination);
     }
     destination->works_until_ns = now_ns(schedule) + (int64_t)WORKED_LATELY_MS * 1000000;

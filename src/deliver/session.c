@@ -192,6 +192,8 @@ static bool start_tls(struct session *s, const struct target *target, struct are
     if (!stream_start_tls_client(s->stream, s->terms->tls, &check,
                                  deadline_in_ms(s->terms->limits->handshake_timeout_ms), &why)) {
         s->is_spoiled = true;
+        if (why.kind == ERROR_INTERNAL) /* memory is out: no reason to hold anything */
+            why.kind = ERROR_TEMPORARY;
         return verdict_of_error(end, &why, OUTCOME_IMPOSSIBLE_FOR_NOW);
     }
     return true;

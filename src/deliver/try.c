@@ -130,7 +130,9 @@ static enum by_session transact(struct hunt *h)
                                             .self = worker};
     size_t count;
 
-    while ((count = gather(h)) > 0) {
+    for (bool is_first = true; (count = gather(h)) > 0; is_first = false) {
+        if (!is_first && stream_unread(session_stream(worker->session)) > 0)
+            session_spoil(worker->session); /* no reply is carried over */
         if (session_is_spoiled(worker->session))
             return BY_SESSION_NEEDS_NEW;
         switch (transaction_run(worker->session, &envelope, h->recipients, count, &terms)) {

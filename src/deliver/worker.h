@@ -14,7 +14,7 @@ struct worker {
     pthread_t thread;
     struct seat seat;
     struct session *session; /* kept; NULL: none */
-    bool has_ended;          /* under the room's lock, as the next two are */
+    bool has_ended;          /* under the room's lock, as the next is */
     struct worker *next;
 
     pthread_mutex_t lock;
