@@ -251,6 +251,38 @@ static void a_new_binding_replaces_the_old_one(void **state)
     assert_int_equal(lab_message(lab, id).content_day, 20001);
 }
 
+static void content_ends_on_its_deliveries_latest_day(void **state)
+{
+    struct lab *lab = *state;
+    struct id id = lab_accept(lab, "a.example");
+    struct store_change later = lab_move(id, 1, 0, DELIVERY_WAITING, DELIVERY_WAITING);
+    struct store_change earlier = later;
+
+    later.move.wrapped_content = SPAN_LITERAL("for the longer hold");
+    later.move.content_day = 20001;
+    earlier.move.wrapped_content = SPAN_LITERAL("for the shorter one");
+    earlier.move.content_day = 20000;
+    lab_commit(lab, &later, 1);
+    lab_commit(lab, &earlier, 1);
+    assert_span(lab_message(lab, id).wrapped_content, "for the longer hold");
+    assert_int_equal(lab_message(lab, id).content_day, 20001);
+}
+
+static void a_ladder_that_begins_again_says_since_when(void **state)
+{
+    struct lab *lab = *state;
+    struct id id = lab_accept(lab, "a.example");
+    struct store_change move = lab_move(id, 1, 0, DELIVERY_WAITING, DELIVERY_WAITING);
+
+    assert_int_equal(lab_delivery(lab, id, 1).begun_at_ms, 0);
+    move.move.begun_at_ms = LAB_START + 7;
+    lab_commit(lab, &move, 1);
+    assert_int_equal(lab_delivery(lab, id, 1).begun_at_ms, LAB_START + 7);
+    move.move.begun_at_ms = 0; /* any other move leaves it */
+    lab_commit(lab, &move, 1);
+    assert_int_equal(lab_delivery(lab, id, 1).begun_at_ms, LAB_START + 7);
+}
+
 static void the_content_goes_with_the_last_delivery(void **state)
 {
     static const enum delivery_state ends[] = {DELIVERY_DELIVERED, DELIVERY_RETURNED,
@@ -396,6 +428,8 @@ int main(void)
         ROW(moves_are_made_as_expected_or_not_at_all),
         ROW(a_move_changes_what_it_names),
         ROW(a_new_binding_replaces_the_old_one),
+        ROW(content_ends_on_its_deliveries_latest_day),
+        ROW(a_ladder_that_begins_again_says_since_when),
         ROW(the_content_goes_with_the_last_delivery),
         ROW(a_message_whose_deliveries_ended_at_once_keeps_no_content),
         ROW(what_is_posted_is_written_in_order),
