@@ -8,6 +8,8 @@
 #include "net/tls.h"
 #include "sandbox.h"
 
+#include <sys/socket.h>
+
 struct deliverer {
     struct common common;
     struct handover *handover;
@@ -30,12 +32,21 @@ static bool make_tls(struct deliverer *d, const struct settings *settings, struc
                           has_certificate ? &signer : NULL, &d->tls, why);
 }
 
+/* As if the supervisor had gone, so that the role ends; the supervisor then starts it again. */
+static void begin_anew(void *self)
+{
+    (void)self;
+    log_plain(LOG_LEVEL_ALARM, "without a resolver this role begins anew");
+    (void)shutdown(FD_LINK, SHUT_RD);
+}
+
 static bool make_resolver(struct deliverer *d, const struct settings *settings, struct error *why)
 {
     const struct resolver_terms terms = {
         .forward_address = settings->resolver.host,
         .forward_port = settings->resolver.port,
         .trust_anchors = settings->trust_anchors,
+        .on_broken = begin_anew,
     };
 
     return resolver_new(&terms, &d->resolver, why);

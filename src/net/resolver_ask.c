@@ -4,6 +4,7 @@
 #include "resolver_ask.h"
 
 #include "base/descriptor.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 #include <arpa/inet.h>
@@ -31,8 +32,10 @@ enum {
 struct resolver {
     struct ub_ctx *context;
     unsigned timeout_ms;
+    void (*on_broken)(void *self);
+    void *self;
     pthread_mutex_t lock; /* guards all below; libunbound is never called under it */
-    bool is_started, is_starting;
+    bool is_started, is_starting, is_broken;
     pthread_t thread;
     int stop_fd;                /* readable: the thread shall end */
     struct question *questions; /* all that libunbound still has */
@@ -131,6 +134,19 @@ void question_free(struct question *question)
         destroy(question);
 }
 
+/* False: nobody would take the answer. */
+static bool enlist_where_heard(struct question *question)
+{
+    struct resolver *resolver = question->resolver;
+    bool is_heard;
+
+    pthread_mutex_lock(&resolver->lock);
+    is_heard = !resolver->is_broken;
+    enlist(question);
+    pthread_mutex_unlock(&resolver->lock);
+    return is_heard;
+}
+
 static struct question *hand_over(struct resolver *resolver, const char *name, int type,
                                   struct error *why)
 {
@@ -138,11 +154,10 @@ static struct question *hand_over(struct resolver *resolver, const char *name, i
     int failure = UB_NOMEM;
 
     if (question) {
-        pthread_mutex_lock(&resolver->lock);
-        enlist(question);
-        pthread_mutex_unlock(&resolver->lock);
-        failure =
-            ub_resolve_async(resolver->context, name, type, DNS_IN, question, take_answer, NULL);
+        failure = UB_PIPE;
+        if (enlist_where_heard(question))
+            failure = ub_resolve_async(resolver->context, name, type, DNS_IN, question, take_answer,
+                                       NULL);
         if (failure == UB_NOERROR)
             return question;
         pthread_mutex_lock(&resolver->lock);
@@ -157,6 +172,20 @@ static struct question *hand_over(struct resolver *resolver, const char *name, i
 
 /* --- the thread --- */
 
+/* Where the library's pipe is broken no answer comes any more: nobody shall wait for one. */
+static void break_down(struct resolver *resolver)
+{
+    pthread_mutex_lock(&resolver->lock);
+    resolver->is_broken = true;
+    for (struct question *question = resolver->questions; question; question = question->next)
+        if (!question->is_abandoned)
+            pthread_cond_signal(&question->answered);
+    pthread_mutex_unlock(&resolver->lock);
+    log_plain(LOG_LEVEL_ALARM, "the resolver is broken: no look-up has an answer any more");
+    if (resolver->on_broken)
+        resolver->on_broken(resolver->self);
+}
+
 static void *take_answers(void *self)
 {
     struct resolver *resolver = self;
@@ -166,16 +195,14 @@ static void *take_answers(void *self)
     for (;;) {
         int ready = poll(wanted, 2, -1);
 
-        if (ready < 0 && errno != EINTR)
-            break;
         if (ready > 0 && wanted[1].revents != 0)
-            break;
-        /* Where the library's pipe is broken no answer comes any more: every wait ends at its
-         * deadline as UNKNOWN. */
-        if (ready > 0 && ub_process(resolver->context) != UB_NOERROR)
-            break;
+            return NULL;
+        if ((ready < 0 && errno != EINTR) ||
+            (ready > 0 && ub_process(resolver->context) != UB_NOERROR)) {
+            break_down(resolver);
+            return NULL;
+        }
     }
-    return NULL;
 }
 
 /* Starts our thread, and by a question that needs no network the library's own. Signals are for
@@ -277,19 +304,20 @@ struct dns_result question_wait(struct question *question, struct deadline until
     struct timespec end = {.tv_sec = until.monotonic_ns / 1000000000,
                            .tv_nsec = until.monotonic_ns % 1000000000};
     struct resolver *resolver;
-    bool is_pending;
+    bool is_pending, is_broken;
     int waited = 0;
 
     if (!question)
         return (struct dns_result){.answer = ANSWER_UNKNOWN};
     resolver = question->resolver;
     pthread_mutex_lock(&resolver->lock);
-    while (question->is_pending && waited == 0)
+    while (question->is_pending && !resolver->is_broken && waited == 0)
         waited = pthread_cond_timedwait(&question->answered, &resolver->lock, &end);
     is_pending = question->is_pending;
+    is_broken = resolver->is_broken;
     pthread_mutex_unlock(&resolver->lock);
     if (is_pending)
-        return unknown(why, question->name, "no answer in time");
+        return unknown(why, question->name, is_broken ? ub_strerror(UB_PIPE) : "no answer in time");
     if (question->failure != UB_NOERROR || !question->result)
         return unknown(why, question->name, ub_strerror(question->failure));
     return judge(question, why);
@@ -382,6 +410,8 @@ bool resolver_new(const struct resolver_terms *terms, struct resolver **out, str
     if (!resolver)
         return error_set(why, ERROR_INTERNAL, "4.3.0", "no memory for a resolver");
     pthread_mutex_init(&resolver->lock, NULL);
+    resolver->on_broken = terms->on_broken;
+    resolver->self = terms->self;
     resolver->timeout_ms = terms->timeout_ms > 0 ? terms->timeout_ms : TIMEOUT_DEFAULT_MS;
     resolver->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     resolver->context = ub_ctx_create();

@@ -7,6 +7,9 @@
 #include "dns_signer.h"
 #include "net/resolver.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 static const struct lab_rule rules[] = {
     {"silent.example", 0, LAB_SILENCE, 0},       {"servfail.example", 0, LAB_RCODE, 2},
     {"gone.example", 0, LAB_RCODE, 3},           {"notimp.example", 0, LAB_RCODE, 4},
@@ -428,6 +431,58 @@ static void a_server_that_is_not_there_is_unknown(void **state)
     resolver_free(resolver);
 }
 
+/* The end of libunbound's pipe that answers are read from: the third of the sockets that a resolver
+ * opens. */
+static int answers_fd(int first)
+{
+    int sockets = 0;
+
+    for (int fd = first; fd < first + 64; fd++) {
+        struct stat about;
+
+        if (fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode) && ++sockets == 3)
+            return fd;
+    }
+    return -1;
+}
+
+static void note_once(void *self)
+{
+    atomic_fetch_add((_Atomic unsigned *)self, 1);
+}
+
+static void a_broken_pipe_is_told_once_and_nobody_waits(void **state)
+{
+    _Atomic unsigned told = 0;
+    struct resolver_terms terms = {.forward_address = SPAN_LITERAL("127.0.0.1"),
+                                   .forward_port = server.port,
+                                   .timeout_ms = 60000,
+                                   .on_broken = note_once,
+                                   .self = &told};
+    scoped(arena) arena = arena_new("test", MIB(1));
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC), fd;
+    struct deadline enough = deadline_in_ms(20000);
+    struct resolver *resolver = NULL;
+    struct mx_hosts found;
+    struct error why;
+
+    (void)state;
+    assert_true(resolver_new(&terms, &resolver, &why));
+    fd = answers_fd(nothing);
+    resolver_warm_up(resolver);
+    assert_true(dup2(nothing, fd) == fd);
+    close(nothing);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(resolver_mx(resolver, SPAN_LITERAL("one.example"), &entropy_of_system,
+                                     arena, &found, &why),
+                         ANSWER_UNKNOWN);
+        assert_string_equal(why.status, "4.4.3");
+    }
+    assert_false(deadline_is_over(enough));
+    resolver_free(resolver);
+    assert_int_equal(atomic_load(&told), 1);
+}
+
 static void wrong_settings_are_told_at_once(void **state)
 {
     static const struct {
@@ -492,6 +547,7 @@ int main(void)
         cmocka_unit_test(the_wait_is_bounded_and_the_resolver_goes_on),
         cmocka_unit_test(an_answer_is_asked_for_once_and_then_remembered),
         cmocka_unit_test(a_server_that_is_not_there_is_unknown),
+        cmocka_unit_test(a_broken_pipe_is_told_once_and_nobody_waits),
         cmocka_unit_test(wrong_settings_are_told_at_once),
         cmocka_unit_test(no_memory_is_unknown),
     };

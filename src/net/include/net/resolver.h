@@ -27,6 +27,10 @@ struct resolver_terms {
     uint16_t forward_port;       /* 53 */
     struct span trust_anchors; /* zone-file lines (DS or DNSKEY); empty: none, nothing is secure */
     unsigned timeout_ms;       /* for one question, all tries together; 0: 10,000 */
+    /* Called once, in a thread of the resolver, when it has lost the library's ear: from then on
+     * each look-up is ANSWER_UNKNOWN at once, and only a new resolver helps. May be NULL. */
+    void (*on_broken)(void *self);
+    void *self;
 };
 MUST_USE bool resolver_new(const struct resolver_terms *terms, struct resolver **out,
                            struct error *why);
