@@ -200,6 +200,7 @@ void aftermath_follow(struct aftermath *a, struct delivery *delivery)
 
 void aftermath_expire(struct aftermath *a, struct delivery *delivery)
 {
+    struct span reason = SPAN_LITERAL("no attempt succeeded");
     struct step step;
 
     if (delivery->state == DELIVERY_HELD) {
@@ -209,10 +210,10 @@ void aftermath_expire(struct aftermath *a, struct delivery *delivery)
         return;
     }
     step = step_of(a, delivery, OUTCOME_TEMPORARY);
-    verdict_set(&delivery->verdict, OUTCOME_TEMPORARY, "4.4.7", "not delivered in time: %.180s",
-                delivery->last_reason.len > 0
-                    ? arena_string(a->job->arena, span_until(delivery->last_reason, 180))
-                    : "no attempt succeeded");
+    if (delivery->last_reason.len > 0)
+        reason = span_until(delivery->last_reason, 180);
+    verdict_set(&delivery->verdict, OUTCOME_TEMPORARY, "4.4.7", "not delivered in time: %.*s",
+                SPAN_ARGS(reason));
     switch (step.kind) {
     case STEP_RETRY: /* its time is not over after all: the row's was wrong */
         delivery->ends_at_ms = in_queue_time(a, step.rung_ends_at_ms);

@@ -148,14 +148,23 @@ static bool hear_data(struct transaction *t)
     return true;
 }
 
+static bool name_in_steps(struct transaction *t)
+{
+    for (size_t i = 0; i < t->count && !session_is_spoiled(t->session); i++)
+        if (!say_rcpt(t, i) || !flush(t, command_deadline(t)) || !hear_rcpt(t, i))
+            return false;
+    return true;
+}
+
 static bool talk_in_steps(struct transaction *t)
 {
     if (!say_mail(t) || !flush(t, command_deadline(t)) || !hear_mail(t))
         return false;
-    for (size_t i = 0; i < t->count && !t->mail_refused && !session_is_spoiled(t->session); i++)
-        if (!say_rcpt(t, i) || !flush(t, command_deadline(t)) || !hear_rcpt(t, i))
-            return false;
-    if (t->is_chunked || t->mail_refused || t->taken == 0 || session_is_spoiled(t->session))
+    if (t->mail_refused)
+        return true;
+    if (!name_in_steps(t))
+        return false;
+    if (t->is_chunked || t->taken == 0 || session_is_spoiled(t->session))
         return true;
     return say(t, &SPAN_LITERAL("DATA\r\n"), 1) && flush(t, command_deadline(t)) && hear_data(t);
 }
