@@ -81,10 +81,27 @@ static bool read_frame(int fd, char *text, size_t *len, enum control_frame *kind
     return control_read(fd, text, *len, ANSWER_MS);
 }
 
+/* It is told to a terminal, perhaps root's, and may come from rows that somebody has touched:
+ * nothing in it moves the cursor. *before: the last byte of the frame before. */
+static void defuse(char *text, size_t len, unsigned char *before)
+{
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char byte = (unsigned char)text[i];
+        const bool is_c1 = *before == 0xc2 && byte >= 0x80 && byte < 0xa0; /* U+0080 … U+009F */
+
+        if ((byte < ' ' && byte != '\n') || byte == 0x7f || is_c1)
+            text[i] = '?';
+        if (is_c1 && i > 0)
+            text[i - 1] = '?';
+        *before = byte;
+    }
+}
+
 bool gateway_ask(const struct cli *cli, const struct control_request *request,
                  bool (*hear)(void *self, struct span text), void *self, struct error *why)
 {
     static char text[CONTROL_FRAME_MAX];
+    unsigned char before = 0;
     char state[STATE_PATH_MAX];
     scoped_descriptor fd = -1;
     scoped_buffer bytes;
@@ -106,6 +123,7 @@ bool gateway_ask(const struct cli *cli, const struct control_request *request,
 
         if (!read_frame(fd, text, &len, &kind))
             return error_set(why, ERROR_TEMPORARY, "", "the gateway's answer broke off");
+        defuse(text, len, &before);
         switch (kind) {
         case CONTROL_FRAME_TEXT:
             if (!hear(self, span_make(text, len)))

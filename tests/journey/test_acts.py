@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: ISC
 """What an administrator does to a delivery happens, and what he is told is true."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from conftest import wait_until
@@ -83,3 +86,15 @@ def test_reload_and_stop_reach_the_gateway_whoever_answers_at_its_socket(interne
     wait_until(lambda: gateway.log().count("policy was loaded anew") > reloads, "the reload")
     assert "The gateway has ended" in gateway.command("stop", check=True).stdout
     assert gateway.process.wait(5) == 0
+
+
+def test_a_row_that_somebody_touched_moves_no_cursor(world):
+    message = world.send("c@long.example")
+    world.until("c@long.example", "held")
+    with closing(sqlite3.connect(world.gateway.state / "store/store.sqlite", timeout=30)) as database:
+        database.execute("UPDATE delivery SET last_reason = ? WHERE message IN (SELECT id FROM message ORDER BY id "
+                         "DESC LIMIT 1)", ("\x1b]0;mine\x07 \x9b31m",))
+        database.commit()
+    shown = world.gateway.command("queue", "list", check=True).stdout
+    assert message in shown and "?]0;mine?" in shown
+    assert not any(ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160 for c in shown)
