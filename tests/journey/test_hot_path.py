@@ -69,9 +69,9 @@ def busy(shared_internet):
     """A gateway beside the sink of the benchmark, which is quick."""
     if not shutil.which("strace"):
         pytest.skip("there is no strace")
-    result = subprocess.run(["ninja", "-C", BUILD, "bench/bench_load", "bench/bench_sink"], capture_output=True,
-                            text=True)
-    assert result.returncode == 0, result.stdout
+    for program in ("bench/bench_load", "bench/bench_sink"):
+        if not (BUILD / program).exists():
+            subprocess.run(["ninja", "-C", BUILD, program], check=True, capture_output=True)
     internet = shared_internet
     certificate, key = internet.authority.issue("mx.partner.example")
     internet.names.set("partner.example", "MX", "10 mx.partner.example.")
