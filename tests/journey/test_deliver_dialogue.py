@@ -153,6 +153,27 @@ def test_odd_replies_are_read_and_lying_ones_are_not_trusted(world, name):
         assert len(server.messages) == 1
 
 
+def test_a_text_that_nobody_should_get_is_not_sent_though_the_peer_waits_for_it(world):
+    server = world.domain("waits.example", extensions=PLAIN,
+                          answers={"RCPT": "550 5.1.1 nobody", "DATA-REFUSED": "354 go"})
+    world.send("a@waits.example", text=DOTS)
+    assert world.until("a@waits.example", "returned")["status"] == "5.1.1"
+    assert not any(b"Subject" in s.sealed for s in server.sessions)
+
+
+@pytest.mark.parametrize("extensions,verb", [
+    (("size 0",), "DATA"), (("SIZE",), "DATA"), (("SIZE -1",), "DATA"), (("SIZE 99999999999999999999999999",), "DATA"),
+    (("SIZE one",), "DATA"), (("chunking", "8bitmime"), "BDAT"), (("CHUNKING now",), "BDAT"), (("XCHUNKING",), "DATA"),
+    (("CHUNKING=",), "DATA"), (("X" * 400,), "DATA"), (tuple(f"X-{i}" for i in range(100)), "DATA")],
+    ids=lambda value: None)
+def test_what_a_peer_offers_is_read_with_care(world, extensions, verb, request):
+    domain = f"offers{request.node.callspec.id.strip('-').replace('_', '-')}.example".lower()
+    server = world.domain(domain, extensions=extensions)
+    world.send(f"a@{domain}")
+    server.wait_for(1)
+    assert any(line.startswith(verb) for line in server.sessions[0].lines)
+
+
 @pytest.mark.parametrize("end", ["a reply", "a reset"])
 def test_a_peer_that_ends_in_the_middle_of_our_data_defers_the_letter(world, end):
     domain = f"{end.replace(' ', '-')}.middle.example"
@@ -308,6 +329,23 @@ def test_a_session_is_used_again_and_given_back_when_idle(world):
     wait_until(lambda: all(s.lines and s.lines[-1] == "QUIT" for s in server.sessions), "each is ended by QUIT")
     world.send("again@kept.example")
     server.wait_for(7)
+
+
+@pytest.mark.parametrize("last_word", [b"", b"421 4.4.2 idle too long\r\n"], ids=["silently", "with a 421"])
+def test_a_kept_session_that_the_peer_ends_costs_the_next_letter_nothing(world, last_word, request):
+    domain = f"ended{request.node.callspec.indices['last_word']}.example"
+
+    def end(server, session, line):
+        session.send("250 2.0.0 taken")
+        if last_word:
+            session.send(last_word)
+        return "CLOSE"
+    server = world.domain(domain, answers={"END": end})
+    for i in range(4):
+        recipient = f"a{i}@{domain}"
+        world.send(recipient)
+        assert world.until(recipient, "delivered")["attempts"] == 1
+    assert sum(s.sealed.count(b"RCPT") for s in server.sessions) == 4
 
 
 def test_idle_sessions_never_fill_a_peer_that_allows_few(world):

@@ -5,6 +5,7 @@ withdrawn, and the reports at the end, with the gateway killed in between."""
 import os
 import re
 import signal
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -12,8 +13,10 @@ from conftest import wait_until
 from sending import Outside, assert_no_command, fields_of, under_tls
 
 HOUR, DAY = 3600, 24 * 3600
+TOMORROW = datetime.now(timezone.utc).date() + timedelta(days=1)
 RULES = """\
 permit cleartext to ".fax.example"
+permit cleartext to ".until.example" until TOMORROW
 permit cleartext to ".short.example"
 refuse "not to these" when to ".refused.example"
 hold "first" when to ".twice.example"
@@ -23,9 +26,9 @@ send "hour" when to ".hour.example" by { tls encrypt for 1 hour, return }
 send "climbs" when to ".climbs.example" by { tls encrypt for 1 hour, tls verify for 1 hour, hold for 2 days }
 send "held at last" when to ".held.example" by { tls encrypt, hold }
 send "named" when to ".named.example" by { tls secure named "no.such.example" for 1 hour, hold }
-send "plain" when to ".fax.example" or to ".short.example" by { cleartext for 1 day, tls encrypt for 1 day, hold }
-send "all" by { tls encrypt, return }"""
-RETURN, HOLD, VERIFY = "returned", "held", "delivered"
+send "plain" when to ".fax.example" or to ".short.example" or to ".until.example"
+    by { cleartext for 1 day, tls encrypt for 1 day, hold }
+send "all" by { tls encrypt, return }""".replace("TOMORROW", str(TOMORROW))
 # A peer's answers, and what becomes of a letter by { tls encrypt for 1 hour, return } and by
 # { tls encrypt for 1 hour, tls verify, hold }; the certificate fits, so that the second rung could go.
 OUTCOMES = {
@@ -159,6 +162,17 @@ def test_a_permit_that_is_withdrawn_makes_the_rung_impossible_for_what_waits_alr
         world.gateway.reload(policy)
 
 
+def test_a_permit_ends_with_its_day_and_the_rung_is_impossible_from_then_on(world):
+    server = world.domain("b.until.example", certificate=None)
+    world.send("a@b.until.example")
+    world.until("a@b.until.example", "delivered")
+    world.forward(2 * DAY)
+    world.send("b@b.until.example")
+    world.until("b@b.until.example", "held")
+    assert [m.recipients for m in server.messages] == [["a@b.until.example"]]
+    assert_no_command(server.sessions[-1])
+
+
 def test_a_policy_with_an_error_leaves_the_one_in_force(world):
     policy = world.gateway.policy_file.read_text()
     world.gateway.reload(policy + '\nsend "broken" by { tls perhaps }\n')
@@ -198,8 +212,6 @@ def test_the_waits_between_attempts_double_up_to_an_hour(world):
 
 def seconds_to_next(world, recipient):
     """Between the last attempt and the next, as the trace has them."""
-    from datetime import datetime
-
     text = words(world.internet.trace(world.sent[recipient]))
     day = re.search(r"(\d{4}-\d\d-\d\d)", text)
     made = re.findall(r"(?:(\d{4}-\d\d-\d\d) )?(\d\d:\d\d:\d\d) Attempt", text)
@@ -271,6 +283,17 @@ def test_a_hold_without_an_end_returns_after_seven_days_though_the_gateway_was_r
     assert not other.messages
 
 
+def test_a_hold_that_ends_while_the_gateway_is_down_is_returned_at_its_start(world):
+    message = world.send("c@b.week.example")
+    world.until("c@b.week.example", "held")
+    world.gateway.stop()
+    world.moved += 8 * DAY
+    world.internet.move_clock(world.moved)
+    world.gateway.start()
+    world.until("c@b.week.example", "returned")
+    world.report(message)
+
+
 def test_a_hold_with_an_end_keeps_to_it(world):
     world.send("a@b.while.example")
     world.until("a@b.while.example", "held")
@@ -297,6 +320,7 @@ def test_who_was_refused_by_a_rule_is_reported_though_the_gateway_died_before_it
 
 def test_nothing_was_said_in_the_clear_and_nobody_died(world):
     fax = [s for s in world.internet.servers if s.address in
-           (world.names.records.get((f"mx.{d}", "A"), [None])[0] for d in ("old.fax.example", "b.short.example"))]
+           (world.names.records.get((f"mx.{domain}", "A"), [None])[0]
+            for domain in ("old.fax.example", "b.short.example", "b.until.example"))]
     world.assert_nothing_in_clear(permitted=fax)
     world.steady()
