@@ -20,6 +20,7 @@ void act_begin(struct act *act, const struct subject *subject)
         .move = {.message = subject->message.id,
                  .delivery = now->number,
                  .expected_state = now->state,
+                 .expected_rung_since_ms = now->rung_since_ms,
                  .state = now->state,
                  .rung = now->rung,
                  .attempts = now->attempts,

@@ -178,6 +178,7 @@ static bool change_state(struct ledger *ledger, const struct store_move *move, s
     query_int(&query, move->due_at_ms);
     query_int(&query, move->ends_at_ms);
     query_text(&query, move->last_reason);
+    query_int(&query, move->expected_rung_since_ms);
     if (!query_run(&query, why))
         return false;
     if (sqlite3_changes(ledger->connection.database) != 1)

@@ -88,7 +88,8 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
     [SQL_MOVE_DELIVERY] =
         {"UPDATE delivery SET state = ?5, rung = ?6, attempts = ?7, rung_since = ?8, "
          "due_at = ?9, ends_at = ?10, lease = 0, last_reason = ?11 "
-         "WHERE message = ?1 AND number = ?2 AND lease = ?3 AND state = ?4"},
+         "WHERE message = ?1 AND number = ?2 AND lease = ?3 AND state = ?4 "
+         "AND (?12 = 0 OR rung_since = ?12)"},
     [SQL_BIND_DELIVERY] =
         {"UPDATE delivery SET ladder = ?3, rule = ?4, is_rule_of_gateway = ?5, tag = ?6, "
          "policy_digest = ?7 WHERE message = ?1 AND number = ?2"},

@@ -251,6 +251,23 @@ static void a_new_binding_replaces_the_old_one(void **state)
     assert_int_equal(lab_message(lab, id).content_day, 20001);
 }
 
+static void a_move_that_looked_before_a_climb_does_nothing(void **state)
+{
+    struct lab *lab = *state;
+    struct id id = lab_accept(lab, "a.example");
+    struct store_change move = lab_move(id, 1, 0, DELIVERY_WAITING, DELIVERY_WAITING);
+    const struct store_batch batch = {.changes = &move, .count = 1};
+    struct error why;
+
+    move.move.rung_since_ms = LAB_START + 5;
+    lab_commit(lab, &move, 1);
+    move.move.expected_rung_since_ms = LAB_START + 4;
+    assert_false(store_commit(lab->store, &batch, &why));
+    assert_int_equal(why.kind, ERROR_INTERNAL);
+    move.move.expected_rung_since_ms = LAB_START + 5;
+    lab_commit(lab, &move, 1);
+}
+
 static void content_ends_on_its_deliveries_latest_day(void **state)
 {
     struct lab *lab = *state;
@@ -428,6 +445,7 @@ int main(void)
         ROW(moves_are_made_as_expected_or_not_at_all),
         ROW(a_move_changes_what_it_names),
         ROW(a_new_binding_replaces_the_old_one),
+        ROW(a_move_that_looked_before_a_climb_does_nothing),
         ROW(content_ends_on_its_deliveries_latest_day),
         ROW(a_ladder_that_begins_again_says_since_when),
         ROW(the_content_goes_with_the_last_delivery),

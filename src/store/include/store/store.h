@@ -109,8 +109,10 @@ struct store_move {
     uint32_t delivery;
     uint64_t expected_lease; /* must be the row's; 0 for an administrator's act */
     enum delivery_state expected_state;
-    enum delivery_state state; /* an end erases the wrapped content key and the body with the
-                                  message's last delivery */
+    int64_t expected_rung_since_ms; /* 0: any. An administrator's act must not undo a climb that
+                                       came while he looked */
+    enum delivery_state state;      /* an end erases the wrapped content key and the body with the
+                                       message's last delivery */
     uint32_t rung, attempts;
     int64_t rung_since_ms, due_at_ms, ends_at_ms;
     struct span last_reason;
