@@ -192,14 +192,24 @@ static bool is_through(const struct condition *fact, const struct facts *facts)
            prefix_holds(&fact->network, &address);
 }
 
+static bool has_any(struct span subject, const struct list *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        if (text_has(subject, words->texts[i]))
+            return true;
+    return false;
+}
+
 static bool has_subject(const struct condition *fact, const struct facts *facts)
 {
     const struct list *words = fact->value.list;
+    const size_t number = words->words_number;
 
-    for (size_t i = 0; i < words->count; i++)
-        if (text_has(facts->subject, words->texts[i]))
-            return true;
-    return false;
+    if (!facts->notes)
+        return has_any(facts->subject, words);
+    if (facts->notes->of_words[number] == NOTE_NONE)
+        facts->notes->of_words[number] = has_any(facts->subject, words) ? NOTE_FOUND : NOTE_ABSENT;
+    return facts->notes->of_words[number] == NOTE_FOUND;
 }
 
 static bool is_larger(const struct condition *fact, const struct facts *facts)

@@ -119,6 +119,7 @@ static void decide(const struct policy *policy, const struct facts *facts,
                    const struct listener_to_rules *to, struct decision *decision)
 {
     assert(facts->organisation < policy->organisation_count);
+    assert(!facts->notes || facts->notes->policy == policy);
     const struct organisation *organisation = policy->organisations[facts->organisation];
     const enum stage last = facts->is_inward ? STAGE_HOLD : STAGE_SEND;
 
@@ -175,6 +176,17 @@ void policy_explain(const struct policy *policy, const struct facts *facts, stru
     const struct listener_to_rules to = {.tell = tell, .self = self, .arena = arena};
 
     decide(policy, facts, NULL, 0, &to, decision);
+}
+
+struct subject_notes *subject_notes_new(const struct policy *policy, struct arena *arena)
+{
+    struct subject_notes *notes = arena_take(arena, sizeof *notes);
+
+    if (!notes)
+        return NULL;
+    notes->policy = policy;
+    notes->of_words = arena_take_array(arena, policy->words_count, sizeof *notes->of_words);
+    return notes->of_words ? notes : NULL;
 }
 
 /* ---- whose, where, and in the clear ---- */

@@ -63,6 +63,7 @@ struct list {
     struct set set;          /* of keys */
     uint8_t digest[POLICY_DIGEST_BYTES]; /* of a file's bytes */
     unsigned uses;                       /* enum list_use, those already checked */
+    size_t words_number; /* among the policy's lists that rules search subjects for; from 0 */
 };
 /* V: a string or the name of a list. */
 struct value {
@@ -196,6 +197,7 @@ struct policy {
     struct organisation **organisations;
     size_t organisation_count;
     size_t rule_count;
+    size_t words_count;   /* of lists that rules search subjects for */
     struct span *domains; /* of all organisations */
     size_t domain_count;
     struct organisation **domain_owners;
@@ -219,6 +221,12 @@ void print_condition(const struct condition *condition, struct buffer *out);
 void print_ladder(const struct ladder *ladder, struct buffer *out);
 void print_string(struct span text, struct buffer *out);
 void print_duration(int64_t ms, struct buffer *out);
+
+enum note { NOTE_NONE, NOTE_ABSENT, NOTE_FOUND };
+struct subject_notes {
+    const struct policy *policy;
+    enum note *of_words; /* by words_number */
+};
 
 /* The words before a fact's argument: "from", "subject has". */
 const char *fact_words(enum fact_kind fact);

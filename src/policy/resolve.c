@@ -141,6 +141,7 @@ static void check_use(struct checker *checker, struct list *list, enum list_use 
                               "an address such as \"a@x.example\"");
         break;
     case USE_WORDS:
+        list->words_number = checker->policy->words_count++;
         if (list->count > POLICY_WORDS_MAX)
             complain(checker->book, POLICY_ERROR, place,
                      "a list of words has at most %d entries: each is a search of the subject",

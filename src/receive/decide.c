@@ -22,12 +22,13 @@ static bool find_facts(struct acceptance *acceptance)
     acceptance->facts = (struct facts){
         .from = transaction->sender,
         .subject = header_subject(buffer_span(&session->body), acceptance->arena),
+        .notes = subject_notes_new(acceptance->policy, acceptance->arena),
         .through = span_of(session->through),
         .size = transaction->content.size,
         .recipients = (unsigned)transaction->recipient_count,
     };
     acceptance->sender = address_print(&transaction->sender, acceptance->arena);
-    return acceptance->sender.data && acceptance->facts.subject.data;
+    return acceptance->sender.data && acceptance->facts.subject.data && acceptance->facts.notes;
 }
 
 static struct span destination_of(const struct recipient *recipient, struct arena *arena)

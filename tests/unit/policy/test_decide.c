@@ -179,6 +179,35 @@ static void first_match_of_the_first_stage_wins(void **state)
     assert_int_equal(heard.matched, 1);
 }
 
+static void a_subject_that_was_searched_is_not_searched_again(void **state)
+{
+    const struct decide_case *c = *state;
+    scoped(arena) arena = arena_new("test", MIB(4));
+    scoped(policy) policy = load_both(arena);
+    struct facts facts = facts_of(c);
+    struct decision decision;
+
+    facts.notes = subject_notes_new(policy, arena);
+    assert_non_null(facts.notes);
+    policy_decide(policy, &facts, NULL, 0, &decision);
+    assert_span(decision.rule, c->rule);
+    facts.subject = SPAN_LITERAL("[secure] spam"); /* nobody looks there any more */
+    if (!span_equal(span_of(c->rule), SPAN_LITERAL("everything else")))
+        return; /* a rule may have won before one that asks for words */
+    policy_decide(policy, &facts, NULL, 0, &decision);
+    assert_span(decision.rule, c->rule);
+}
+
+static void notes_need_memory(void **state)
+{
+    scoped(arena) arena = arena_new("test", MIB(4));
+    scoped(arena) none = arena_new("test", 1);
+    scoped(policy) policy = load_both(arena);
+
+    (void)state;
+    assert_null(subject_notes_new(policy, none));
+}
+
 static void what_nothing_matches_is_held(void **state)
 {
     (void)state;
@@ -320,9 +349,11 @@ int main(void)
         cmocka_unit_test(what_nothing_matches_is_held),
         cmocka_unit_test(released_hold_is_passed_over),
         cmocka_unit_test(routes_lead_inwards),
+        cmocka_unit_test(notes_need_memory),
         cmocka_unit_test(permit_holds_until_its_day_ends),
     };
     return run_table("decisions", decisions, first_match_of_the_first_stage_wins) +
+           run_table("notes", decisions, a_subject_that_was_searched_is_not_searched_again) +
            run_table("because", becauses, the_fact_that_decided_is_named) +
            cmocka_run_group_tests_name("deciding", tests, NULL, NULL);
 }

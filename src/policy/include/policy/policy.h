@@ -144,6 +144,13 @@ bool policy_permits_plain_route(const struct policy *policy, size_t organisation
 
 /* ---- deciding ---- */
 
+/* Which lists of words were found in a subject, and which not: so a message to a thousand
+ * recipients is searched once. Of one policy, one subject and one thread; a memory, no fact: what
+ * is decided is the same with it and without. */
+struct subject_notes;
+/* Without notes yet; they live in the arena. NULL when that is full. */
+struct subject_notes *subject_notes_new(const struct policy *policy, struct arena *arena);
+
 /* Facts of one message for one recipient, fixed at the end of the data. */
 struct facts {
     size_t organisation;
@@ -157,7 +164,8 @@ struct facts {
      * value (case ignored), where S is the address, and where S is a network that holds the
      * address. IPv4 in IPv6 (::ffff:10.1.2.3) is the IPv4 address. */
     struct span through;
-    struct span subject; /* decoded, header_text() */
+    struct span subject;         /* header_subject() */
+    struct subject_notes *notes; /* of this subject; NULL: it is searched anew each time */
     uint64_t size;
     unsigned recipients; /* of the whole transaction */
     bool is_inward;      /* the recipient is ours and has a route */
