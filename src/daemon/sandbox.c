@@ -8,6 +8,7 @@
 #include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -47,9 +48,19 @@ static bool limit(__rlimit_resource_t resource, rlim_t most, struct error *why)
     return true;
 }
 
+/* Where the roles run as root, since it may not change users, they are no more than that name. */
+static bool drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    return syscall(SYS_capset, &header, none) == 0;
+}
+
 bool sandbox_limit(enum role role, struct error *why)
 {
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        !drop_capabilities())
         return error_system(why, errno, "privileges cannot be given up");
     return limit(RLIMIT_CORE, 0, why) && limit(RLIMIT_NOFILE, walls[role].descriptors, why);
 }

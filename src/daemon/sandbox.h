@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-/* First of all: no core dumps, nothing to attach to, no new privileges, limits on descriptors. */
+/* First of all: no core dumps, nothing to attach to, no capabilities and no new privileges, limits
+ * on descriptors. */
 MUST_USE bool sandbox_limit(enum role role, struct error *why);
 /* Landlock: from here on this thread (and those it makes) opens files in the role's own part of the
  * state directory alone. Where the kernel has no Landlock this is logged, once, and true. */

@@ -62,6 +62,10 @@ static int make_packet_socket(void)
 {
     return judged(socket(AF_PACKET, SOCK_RAW, 0) >= 0);
 }
+static int make_raw_socket(void)
+{
+    return judged(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP) >= 0);
+}
 static int connect_somewhere(void)
 {
     const struct sockaddr_in nowhere = {
@@ -155,6 +159,7 @@ static const struct sandbox_case {
     {"deliver makes threads", ROLE_DELIVER, make_thread, WORKED},
     {"deliver listens to nobody", ROLE_DELIVER, accept_nothing, 0},
     {"deliver makes no raw socket", ROLE_DELIVER, make_packet_socket, 0},
+    {"deliver has no right that root has", ROLE_DELIVER, make_raw_socket, REFUSED},
     {"deliver executes nothing", ROLE_DELIVER, execute, 0},
     {"deliver makes no process", ROLE_DELIVER, make_process, 0},
     {"control opens files of the store", ROLE_CONTROL, open_in_store, WORKED},
