@@ -229,7 +229,7 @@ static bool talk(struct session *s, const struct target *target, struct arena *a
         return false;
     if (wants_tls && (!start_tls(s, target, arena, end) || !say_ehlo(s, target, true, arena, end)))
         return false;
-    return has_proven(s, target, end);
+    return has_proven(s, target, end) && is_silent(s, arena, end);
 }
 
 bool session_open(const struct session_terms *terms, const struct target *target, struct span key,
