@@ -16,6 +16,7 @@ struct runner {
     int64_t renew_at_ms;
     int64_t record_again_ms;
     bool is_wanting_room; /* too much is in hand */
+    bool has_more_fresh;  /* some was left, so that leases and the store have their turn */
     bool has_looked;
 };
 
@@ -32,10 +33,17 @@ static bool take_fresh(struct runner *runner)
     bool took_any = false;
     size_t size;
 
+    runner->has_more_fresh = false;
     while (handover && (size = handover_next_size(handover)) > 0) {
         struct fresh_message fresh;
         struct letter *letter;
 
+        if (atomic_load(&deliver->is_stopping))
+            break;
+        if (took_any && now_ms(runner) >= runner->looked_at_ms + STORE_LOOK_MS) {
+            runner->has_more_fresh = true;
+            break;
+        }
         if (!schedule_has_room(deliver->schedule, size)) {
             runner->is_wanting_room = true;
             break;
@@ -205,6 +213,8 @@ static int64_t sleep_ms(struct runner *runner, bool has_looked)
 {
     int64_t now = now_ms(runner), until = runner->next_due_ms;
 
+    if (runner->has_more_fresh)
+        return 0;
     if (!has_looked && until > runner->looked_at_ms + STORE_LOOK_MS)
         until = runner->looked_at_ms + STORE_LOOK_MS;
     if (has_unwritten(runner->deliver) && until > runner->record_again_ms)
