@@ -84,33 +84,47 @@ bool header_find(struct span message, struct span name, size_t n, struct header_
     return false;
 }
 
+/* As much as there is room for, cut between characters. */
+static void put_cut(struct buffer *out, struct span text)
+{
+    size_t len = HEADER_TEXT_MAX - out->len;
+
+    if (len >= text.len)
+        len = text.len;
+    else
+        while (len > 0 && ((unsigned char)text.data[len] & 0xC0) == 0x80)
+            len--;
+    buffer_append(out, span_until(text, len));
+}
+
 struct span header_subject(struct span message, struct arena *arena)
 {
     struct header_field field;
-    struct span subject = SPAN_LITERAL("");
     size_t position = 0, found = 0;
+    scoped_buffer subject;
 
-    while (found < HEADER_SUBJECTS_MAX && subject.data && header_next(message, &position, &field)) {
+    buffer_init_secret(&subject, HEADER_TEXT_MAX);
+    while (header_next(message, &position, &field)) {
         struct span text;
 
         if (!span_equal_caseless(field.name, SPAN_LITERAL("Subject")))
             continue;
-        text = span_until(header_text(field.value, arena), HEADER_SUBJECT_MAX);
-        if (found++ > 0 && text.data)
-            text = arena_format(arena, "%.*s %.*s", (int)subject.len, subject.data, (int)text.len,
-                                text.data);
-        subject = span_until(text, HEADER_SUBJECT_MAX);
+        text = header_text(field.value, arena);
+        if (!text.data)
+            return text;
+        put_cut(&subject, found++ > 0 ? SPAN_LITERAL(" ") : SPAN_LITERAL(""));
+        put_cut(&subject, text);
     }
-    return subject;
+    return subject.failed ? (struct span){NULL, 0} : arena_copy(arena, buffer_span(&subject));
 }
 
 bool text_has(struct span text, struct span word)
 {
-    if (word.len == 0)
-        return true;
-    for (; text.len >= word.len; text = span_from(text, 1))
-        if (ascii_lower(text.data[0]) == ascii_lower(word.data[0]) &&
-            span_starts_with_caseless(text, word))
+    const char first = word.len > 0 ? ascii_lower(word.data[0]) : '\0';
+
+    for (size_t at = 0; at + word.len <= text.len; at++)
+        if (word.len == 0 || (ascii_lower(text.data[at]) == first &&
+                              span_starts_with_caseless(span_from(text, at), word)))
             return true;
     return false;
 }

@@ -4,6 +4,8 @@
 
 #include "base/memory.h"
 #include "base/secret.h"
+#include "keys/limits.h"
+#include "message/limits.h"
 
 #include <assert.h>
 
@@ -80,6 +82,11 @@ static struct span seal_text(const struct acceptance *acceptance, const struct g
         return (struct span){NULL, 0};
     return arena_copy(acceptance->arena, buffer_span(&sealed));
 }
+
+/* Addresses and what stands between the parts, with room to spare. */
+_Static_assert(HEADER_TEXT_MAX + POLICY_THROUGH_MAX + POLICY_ORGANISATION_MAX + 4096 <=
+                   SEAL_TEXT_MAX,
+               "the facts of a message must fit, or it is not taken");
 
 /* The facts are stored once: of the recipient the first one's stand for all, and a later decision
  * puts in that of its delivery. */

@@ -5,7 +5,7 @@
 enum {
     SEAL_CHUNK_BYTES =
         65536,              /* of plain text a sealed chunk holds: a reader needs no more memory */
-    SEAL_TEXT_MAX = 8192,   /* an address, a subject, a peer's reply */
+    SEAL_TEXT_MAX = 24576,  /* an address, a peer's reply, a message's facts with its subject */
     KEEPER_PAIRS_MAX = 128, /* pairs in one reply of the keeper */
     KEEPER_ORGANISATION_NAME_MAX = 128,
     KEEPER_RECIPIENT_MAX = 512, /* a recipient's address, sealed */

@@ -31,9 +31,9 @@ bool header_find(struct span message, struct span name, size_t n, struct header_
  * windows-1252 are known; of other supersets of ASCII the ASCII is kept and each other byte becomes
  * U+FFFD, as does what is not UTF-8 outside words. Broken words and UTF-16 stay as they are. */
 struct span header_text(struct span value, struct arena *arena);
-/* What rules see of a message's subject: its Subject fields, decoded, one behind the other, so that
- * a rule that looks for a word finds it in any. It lives in the arena; .data is NULL when that is
- * full. */
+/* What rules see of a message's subject: all its Subject fields as header_text() gives them, one
+ * behind the other, so that a rule that looks for a word finds it in any; cut at HEADER_TEXT_MAX
+ * bytes together. It lives in the arena; .data is NULL when that is full. */
 struct span header_subject(struct span message, struct arena *arena);
 /* Does `text` hold `word`, ASCII letters' case ignored? Every text holds the empty word. */
 bool text_has(struct span text, struct span word);

@@ -25,12 +25,9 @@ enum {
     /* What is kept of a Received field to look for our own name: even in one of ours with a
      * client's name of 255 bytes, each escaped, it stands before that. */
     MESSAGE_RECEIVED_MAX = 1024,
-    /* A decoded header text that rules look at; what is longer is cut, never refused. */
+    /* A decoded header text that rules look at, of several fields together too; what is longer is
+     * cut, never refused. */
     HEADER_TEXT_MAX = 16384,
-    /* What rules see of a subject: bytes, sealed as one text with the other facts; and Subject
-     * fields that are looked at, for senders of several should not hide one. */
-    HEADER_SUBJECT_MAX = 4096,
-    HEADER_SUBJECTS_MAX = 8,
     /* Bytes of a field's value that are read for it: encoded words take some four for one. */
     HEADER_TEXT_SOURCE_MAX = 65536,
     /* RFC 5322 section 2.1.1, CRLF not counted: where our own lines fold, and where they must end.
