@@ -204,7 +204,9 @@ bool list_read(struct list *list, struct span text, struct arena *arena, unsigne
         const struct span entry = entry_of(whole);
         if (entry.len == 0)
             continue;
-        if (entry.len > POLICY_STRING_MAX)
+        if (*line == 1 && span_starts_with(whole, SPAN_LITERAL("\xEF\xBB\xBF")))
+            *fault = "a byte order mark, which nobody sees; save the file as UTF-8 without one";
+        else if (entry.len > POLICY_STRING_MAX)
             *fault = "an entry is longer than 1024 bytes";
         else if (!text_is_clean(entry))
             *fault = "an entry is not UTF-8 or holds control characters";

@@ -24,6 +24,7 @@ static const struct file_on_shelf {
     {"words.txt", "[secure]\nvertraulich\n#hash\nC#\n"},
     {"broken.txt", "x.example\nnot a domain\n"},
     {"latin1.txt", "x.example\n\xE9.example\n"},
+    {"marked.txt", "\xEF\xBB\xBF[secure]\n"},
 };
 
 static bool read_shelf(void *self, struct span path, size_t limit, struct arena *arena,

@@ -186,6 +186,8 @@ static const struct bad_case {
     {"a list file that is not there", "list a from \"gone.txt\"", 2, 13, "there is no such file"},
     {"a list file with a bad entry", "list a from \"broken.txt\"\nrefuse \"r\" when to a", 2, 13,
      "in line 2 of this file: expected a domain"},
+    {"a list file with a byte order mark", "list a from \"marked.txt\"", 2, 13,
+     "in line 1 of this file: a byte order mark"},
     {"a list file that is not UTF-8", "list a from \"latin1.txt\"", 2, 13,
      "in line 2 of this file"},
     {"rules in the wrong order", "send \"a\" " L "\nhold \"b\"", 3, 1,
