@@ -62,9 +62,9 @@ class Outside:
             self.sent[recipient] = message
         return message
 
-    def deliveries(self):
+    def deliveries(self, last=1000):
         """{recipient: the newest delivery} as `letterlock deliveries` has them."""
-        text = self.gateway.command("deliveries", "--last", "1000", "--json", check=True).stdout
+        text = self.gateway.command("deliveries", "--last", last, "--json", check=True).stdout
         return {delivery["recipient"]: delivery for delivery in json.loads(text)
                 if self.sent.get(delivery["recipient"], delivery["message"]) == delivery["message"]}
 
@@ -87,7 +87,7 @@ class Outside:
     def until(self, recipient, state, seconds=30, attempts=0, says=""):
         """The delivery, once it is in that state with that many attempts."""
         def reached():
-            found = self.deliveries().get(recipient)
+            found = self.deliveries(20).get(recipient) or self.deliveries().get(recipient)
             return found if found and found["state"] == state and found["attempts"] >= attempts and \
                 says in found["what"] else None
         try:
