@@ -50,12 +50,18 @@ static enum delivery_state state_of(int64_t number)
                                                         : DELIVERY_HELD;
 }
 
+/* Such a row too: it must not pass for another delivery. No delivery has the number 0. */
+static uint32_t number_of(int64_t number)
+{
+    return number >= 1 && number <= UINT32_MAX ? (uint32_t)number : 0;
+}
+
 bool row_delivery(struct query *query, int first, struct arena *arena, struct id *id,
                   struct store_delivery *delivery)
 {
     bool is_full = false;
     struct store_delivery read = {
-        .number = (uint32_t)query_get_int(query, first + 1),
+        .number = number_of(query_get_int(query, first + 1)),
         .state = state_of(query_get_int(query, first + 2)),
         .destination = copy(query, first + 3, arena, &is_full),
         .recipient = copy(query, first + 4, arena, &is_full),

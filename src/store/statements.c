@@ -23,6 +23,9 @@ _Static_assert(DELIVERY_WAITING == 0 && DELIVERY_HELD == 1, "the open states as 
 #define WITH_DESTINATION " LEFT JOIN destination t ON t.id = d.destination"
 #define EVENT_COLUMNS                                                                              \
     "e.sequence, e.kind, e.at, e.message, e.delivery, o.name, e.detail, e.salt, e.hash"
+/* Of a delivery that is due: could we have written it? A number cut to 32 bits would pass for
+ * another delivery's, and what came of it would be recorded there: the row would stay due. */
+#define IS_OURS " AND d.number BETWEEN 1 AND 4294967295 AND length(d.message) = 16 "
 #define QUEUE_ROWS "SELECT " MESSAGE_COLUMNS ", " DELIVERY_COLUMNS " FROM delivery d"
 #define WITH_MESSAGE " LEFT JOIN message m ON m.id = d.message" WITH_ORGANISATION_OF("m")
 
@@ -49,7 +52,7 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
     [SQL_COUNT_DESTINATION] =
         {"UPDATE destination SET waiting = waiting + ?2, held = held + ?3, "
          "next_due = max(put_off_until, (SELECT min(d.due_at) FROM delivery d "
-         "WHERE d.destination = ?1 AND d.state = 0 AND d.lease = 0)) WHERE id = ?1"},
+         "WHERE d.destination = ?1 AND d.state = 0 AND d.lease = 0" IS_OURS ")) WHERE id = ?1"},
     [SQL_PUT_DESTINATION_OFF] =
         {"UPDATE destination SET put_off_until = ?2, failures = ?3 WHERE id = ?1"},
     [SQL_DESTINATION_FAILURES] = {"SELECT failures FROM destination WHERE name = ?1"},
@@ -110,11 +113,12 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
                               "WHERE waiting + held > 0 AND next_due <= ?1 ORDER BY next_due"},
     [SQL_DUE_DELIVERIES] =
         {"SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_due" WITH_DESTINATION
-         " WHERE d.destination = ?1 AND d.state = 0 AND d.lease = 0 AND d.due_at <= ?2 "
+         " WHERE d.destination = ?1 AND d.state = 0 AND d.lease = 0 AND d.due_at <= ?2" IS_OURS
          "ORDER BY d.due_at LIMIT ?3"},
-    [SQL_IMPATIENT_DELIVERIES] =
-        {"SELECT " DELIVERY_COLUMNS " FROM delivery d INDEXED BY delivery_patience" WITH_DESTINATION
-         " WHERE d.state < 2 AND d.lease = 0 AND d.ends_at <= ?1 ORDER BY d.ends_at LIMIT ?2"},
+    [SQL_IMPATIENT_DELIVERIES] = {"SELECT " DELIVERY_COLUMNS
+                                  " FROM delivery d INDEXED BY delivery_patience" WITH_DESTINATION
+                                  " WHERE d.state < 2 AND d.lease = 0 AND d.ends_at <= ?1" IS_OURS
+                                  "ORDER BY d.ends_at LIMIT ?2"},
     [SQL_LEASE_DELIVERY] = {"UPDATE delivery SET lease = ?3, due_at = ?4 "
                             "WHERE message = ?1 AND number = ?2 RETURNING destination"},
     [SQL_EXPIRE_LEASES] = {"UPDATE delivery INDEXED BY delivery_leased SET lease = 0 "
@@ -131,8 +135,9 @@ const struct sql_statement sql_statements[SQL_STATEMENT_COUNT] = {
     [SQL_FIRST_LEASE_END] = {"SELECT due_at FROM delivery INDEXED BY delivery_leased "
                              "WHERE lease <> 0 ORDER BY due_at LIMIT 1",
                              .may_scan = true},
-    [SQL_FIRST_PATIENCE] = {"SELECT ends_at FROM delivery INDEXED BY delivery_patience "
-                            "WHERE state < 2 AND lease = 0 ORDER BY ends_at LIMIT 1",
+    [SQL_FIRST_PATIENCE] = {"SELECT d.ends_at FROM delivery d INDEXED BY delivery_patience "
+                            "WHERE d.state < 2 AND d.lease = 0" IS_OURS
+                            "ORDER BY d.ends_at LIMIT 1",
                             .may_scan = true},
     [SQL_NEXT_DESTINATIONS] = {"SELECT name, next_due FROM destination INDEXED BY destination_due "
                                "WHERE waiting + held > 0 AND next_due IS NOT NULL "

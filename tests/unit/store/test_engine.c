@@ -216,6 +216,32 @@ static void a_changed_leaf_is_not_whole(void **state)
     assert_true(claimed->is_leaf_whole);
 }
 
+static void a_planted_row_passes_for_no_other_delivery(void **state)
+{
+    static const char *const changes[] = {"number = number + 4294967296", "number = 0",
+                                          "number = -1", "message = x'00'"};
+    struct lab *lab = *state;
+
+    for (size_t i = 0; i < COUNT(changes); i++) {
+        struct id id = lab_accept(lab, "a.example");
+        struct store_change move = lab_move(id, 1, LAB_LEASE, DELIVERY_WAITING, DELIVERY_DELIVERED);
+        struct store_claimed *claimed;
+        char sql[256];
+
+        snprintf(
+            sql, sizeof sql,
+            "CREATE TEMP TABLE planted AS SELECT * FROM delivery WHERE state = 0 AND number = 1;"
+            "UPDATE planted SET %s; INSERT INTO delivery SELECT * FROM planted",
+            changes[i]);
+        tamper(lab, sql);
+        assert_int_equal(lab_claim(lab, LAB_START, &claimed), 1);
+        assert_true(id_equal(claimed->message.id, id));
+        lab_commit(lab, &move, 1);
+        assert_int_equal(lab_claim(lab, INT64_MAX / 2, &claimed), 0); /* nor for its patience */
+        assert_int_equal(lab_next_due(lab), INT64_MAX);
+    }
+}
+
 static void a_purged_row_is_seen_as_purged(void **state)
 {
     struct lab *lab = *state;
@@ -367,6 +393,7 @@ int main(void)
         ROW(a_directory_may_be_a_link_but_the_file_may_not),
         ROW(a_store_opened_for_reading_reads_and_writes_nothing),
         ROW(a_changed_leaf_is_not_whole),
+        ROW(a_planted_row_passes_for_no_other_delivery),
         ROW(a_purged_row_is_seen_as_purged),
         ROW(a_delivery_without_its_message_is_still_claimed),
         ROW(triggers_of_an_intruder_do_not_run),
