@@ -120,7 +120,10 @@ static void follow_group(struct aftermath *aftermath, const struct try *t)
         else
             aftermath_follow(aftermath, t->group[i]);
     }
-    if (t->is_answered)
+    if (t->was_busy)
+        jobs_put_back(schedule_mark_full(t->worker->deliver->schedule, t->job->destination),
+                      HOST_BUSY_MS);
+    else if (t->is_answered)
         aftermath_mark_up(aftermath);
     else if (t->is_down)
         aftermath_mark_down(aftermath);

@@ -21,6 +21,7 @@ struct destination {
     size_t waiting;
     unsigned sessions; /* workers that are there */
     int64_t works_until_ns;
+    int64_t full_until_ns; /* no more sessions than those that are there */
     int64_t put_off_until_ms;
     uint32_t failures;
     bool knows_failures;

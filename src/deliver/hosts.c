@@ -13,7 +13,7 @@ enum { HOST_KEY_SIZE = 320 };
 
 struct host {
     char key[HOST_KEY_SIZE];
-    unsigned sessions;
+    unsigned sessions, open; /* counted; of them, those that stand */
     int64_t dead_until_ns;
     struct host *next;
 };
@@ -120,24 +120,39 @@ enum hosts_entry hosts_enter(struct hosts *hosts, struct span name, const char *
     return entry;
 }
 
-void hosts_leave(struct hosts *hosts, struct span name, const char *address)
+void hosts_mark_open(struct hosts *hosts, struct span name, const char *address)
 {
     struct host *host;
 
     pthread_mutex_lock(&hosts->lock);
     host = find(hosts, name, address, false);
-    assert(host && host->sessions > 0);
-    host->sessions--;
+    assert(host && host->open < host->sessions);
+    host->open++;
     pthread_mutex_unlock(&hosts->lock);
 }
 
-void hosts_mark_dead(struct hosts *hosts, struct span name, const char *address, int64_t until_ns)
+void hosts_leave(struct hosts *hosts, struct span name, const char *address, bool was_open)
 {
     struct host *host;
 
     pthread_mutex_lock(&hosts->lock);
+    host = find(hosts, name, address, false);
+    assert(host && host->sessions > 0 && (!was_open || host->open > 0));
+    host->sessions--;
+    host->open -= was_open;
+    pthread_mutex_unlock(&hosts->lock);
+}
+
+bool hosts_mark_dead(struct hosts *hosts, struct span name, const char *address, int64_t until_ns)
+{
+    struct host *host;
+    bool is_dead;
+
+    pthread_mutex_lock(&hosts->lock);
     host = find(hosts, name, address, true);
-    if (host)
+    is_dead = !host || host->open == 0;
+    if (host && is_dead)
         host->dead_until_ns = until_ns;
     pthread_mutex_unlock(&hosts->lock);
+    return is_dead;
 }

@@ -22,5 +22,8 @@ enum hosts_entry {
 /* A host is its name and address together. `now_ns` is monotonic. */
 enum hosts_entry hosts_enter(struct hosts *hosts, struct span host, const char *address,
                              unsigned max, int64_t now_ns);
-void hosts_leave(struct hosts *hosts, struct span host, const char *address);
-void hosts_mark_dead(struct hosts *hosts, struct span host, const char *address, int64_t until_ns);
+/* The session stands: it has been greeted. */
+void hosts_mark_open(struct hosts *hosts, struct span host, const char *address);
+void hosts_leave(struct hosts *hosts, struct span host, const char *address, bool was_open);
+/* False: it is not dead, for other sessions of ours stand there; it has but enough of us. */
+bool hosts_mark_dead(struct hosts *hosts, struct span host, const char *address, int64_t until_ns);

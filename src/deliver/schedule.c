@@ -115,6 +115,9 @@ static bool has_place(const struct schedule *schedule, const struct destination 
 {
     const struct deliver_limits *limits = schedule->terms.limits;
 
+    /* Those that are there go on with what waits; were none there, nobody would. */
+    if (destination->sessions > 0 && destination->full_until_ns > now_ns(schedule))
+        return false;
     if (works(schedule, destination))
         return destination->sessions < limits->sessions_per_destination;
     return destination->sessions < limits->first_sessions &&
@@ -499,6 +502,18 @@ bool schedule_mark_up(struct schedule *schedule, struct destination *destination
     destination->knows_failures = true;
     pthread_mutex_unlock(&schedule->lock);
     return tells;
+}
+
+struct job *schedule_mark_full(struct schedule *schedule, struct destination *destination)
+{
+    struct job *jobs = NULL;
+
+    pthread_mutex_lock(&schedule->lock);
+    destination->full_until_ns = now_ns(schedule) + (int64_t)HOST_BUSY_MS * 1000000;
+    if (destination->sessions <= 1) /* the one that was turned away */
+        jobs = take_all(schedule, destination);
+    pthread_mutex_unlock(&schedule->lock);
+    return jobs;
 }
 
 struct job *schedule_mark_down(struct schedule *schedule, struct destination *destination,

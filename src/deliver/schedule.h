@@ -88,6 +88,9 @@ enum schedule_news schedule_next(struct schedule *schedule, struct seat *seat, b
 void schedule_done(struct schedule *schedule, struct seat *seat, bool has_session);
 /* It works: true where the store has to be told that it is up again. */
 bool schedule_mark_up(struct schedule *schedule, struct destination *destination);
+/* Its hosts have as many sessions with us as they take: for a while no other worker turns to it.
+ * Where those sessions are all for other destinations, the jobs that wait come back by .next. */
+struct job *schedule_mark_full(struct schedule *schedule, struct destination *destination);
 /* It did not work, for the `failures`th time: nothing more before `until_ms` (queue time). The jobs
  * that wait for it come back as a list by .next. */
 struct job *schedule_mark_down(struct schedule *schedule, struct destination *destination,

@@ -196,8 +196,17 @@ static enum hosts_entry enter_host(struct hunt *h, const struct target *target)
                        h->is_last_hope ? INT64_MAX : clock_monotonic_ns(terms->clock));
 }
 
-/* Opens the worker's session with the target. */
-static bool open_session(struct hunt *h, const struct target *target)
+static bool mark_dead(struct hunt *h, const struct target *target)
+{
+    const struct deliver_terms *terms = &room(h)->terms;
+
+    return hosts_mark_dead(room(h)->hosts, target->host, target->address_text,
+                           clock_monotonic_ns(terms->clock) + terms->limits.dead_host_ms * 1000000);
+}
+
+/* Opens the worker's session with the target. Where a host turns away one more session than those
+ * that it has, nothing was tried. */
+static bool open_session(struct hunt *h, const struct target *target, bool is_first)
 {
     struct worker *worker = h->t->worker;
     const struct deliver_terms *terms = &room(h)->terms;
@@ -207,20 +216,27 @@ static bool open_session(struct hunt *h, const struct target *target)
                                        .watch = worker_watch,
                                        .self = worker};
     struct verdict end;
-    bool is_dead;
+    bool is_dead, is_open;
 
-    if (session_open(&lent, target, h->demand.key, h->t->job->arena, &worker->session, &end,
-                     &is_dead))
+    is_open = session_open(&lent, target, h->demand.key, h->t->job->arena, &worker->session, &end,
+                           &is_dead);
+    if (is_open)
+        hosts_mark_open(room(h)->hosts, target->host, target->address_text);
+    else
+        hosts_leave(room(h)->hosts, target->host, target->address_text, false);
+    if (!is_open && is_dead && !mark_dead(h, target) && is_first) {
+        h->t->was_busy = true;
+        pass_over(h, target, end.reason);
+        return false;
+    }
+    h->tried += is_first;
+    if (is_open)
         return true;
-    hosts_leave(room(h)->hosts, target->host, target->address_text);
     if (atomic_load(&room(h)->is_stopping)) {
         h->t->is_stopped = true;
         return false;
     }
-    if (is_dead)
-        hosts_mark_dead(room(h)->hosts, target->host, target->address_text,
-                        clock_monotonic_ns(terms->clock) + terms->limits.dead_host_ms * 1000000);
-    else
+    if (!is_dead)
         h->t->is_answered = true;
     pass_over(h, target, end.reason);
     join_all(h, &end, record_target(h, target));
@@ -246,11 +262,9 @@ static void try_target(struct hunt *h, const struct target *target)
         case HOSTS_WELCOME:
             break;
         }
-        if (i == 0) {
+        if (i == 0)
             begin_host(h);
-            h->tried++;
-        }
-        if (!open_session(h, target))
+        if (!open_session(h, target, i == 0))
             return;
         is_more = serve(h);
     }
@@ -389,7 +403,8 @@ void try_rung(struct try *t)
     use_kept(&h);
     if (has_pending(&h) && !t->is_stopped)
         ask_hosts(&h, &route_terms);
-    if (h.tried == 0 && h.dead > 0 && !t->is_answered && has_pending(&h) && !t->is_stopped) {
+    if (h.tried == 0 && h.dead > 0 && !t->was_busy && !t->is_answered && has_pending(&h) &&
+        !t->is_stopped) {
         h.is_last_hope = true; /* better than to count an attempt that was none */
         ask_hosts(&h, &route_terms);
     }

@@ -37,7 +37,7 @@ void worker_close_session(struct worker *worker)
     if (!worker->session)
         return;
     facts = session_facts(worker->session);
-    hosts_leave(worker->deliver->hosts, facts.host, facts.address);
+    hosts_leave(worker->deliver->hosts, facts.host, facts.address, true);
     session_free(worker->session);
     worker->session = NULL;
 }

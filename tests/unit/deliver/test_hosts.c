@@ -18,7 +18,7 @@ static void a_host_has_so_many_sessions_and_no_more(void **state)
     assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 0), HOSTS_WELCOME);
     assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 0), HOSTS_BUSY);
     assert_int_equal(hosts_enter(hosts, host, "192.0.2.2", 2, 0), HOSTS_WELCOME);
-    hosts_leave(hosts, host, "192.0.2.1");
+    hosts_leave(hosts, host, "192.0.2.1", false);
     assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 0), HOSTS_WELCOME);
 }
 
@@ -31,6 +31,24 @@ static void a_dead_host_is_passed_over_for_a_while(void **state)
     assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 999), HOSTS_DEAD);
     assert_int_equal(hosts_enter(hosts, host, "192.0.2.2", 2, 999), HOSTS_WELCOME);
     assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 1000), HOSTS_WELCOME);
+}
+
+static void a_host_with_sessions_is_not_dead(void **state)
+{
+    scoped(hosts) hosts = hosts_new();
+
+    (void)state;
+    assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 0), HOSTS_WELCOME);
+    assert_true(hosts_mark_dead(hosts, host, "192.0.2.1", 10)); /* that one does not stand yet */
+    assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 10), HOSTS_WELCOME);
+    hosts_mark_open(hosts, host, "192.0.2.1");
+    hosts_leave(hosts, host, "192.0.2.1", false);
+    assert_false(hosts_mark_dead(hosts, host, "192.0.2.1", 1000));
+    assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 10), HOSTS_WELCOME);
+    hosts_leave(hosts, host, "192.0.2.1", false);
+    hosts_leave(hosts, host, "192.0.2.1", true);
+    assert_true(hosts_mark_dead(hosts, host, "192.0.2.1", 1000));
+    assert_int_equal(hosts_enter(hosts, host, "192.0.2.1", 2, 10), HOSTS_DEAD);
 }
 
 static void fill_with_dead(struct hosts *hosts, int64_t until_ns)
@@ -59,6 +77,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_host_has_so_many_sessions_and_no_more),
         cmocka_unit_test(a_dead_host_is_passed_over_for_a_while),
+        cmocka_unit_test(a_host_with_sessions_is_not_dead),
         cmocka_unit_test(a_table_full_of_the_dead_has_room_for_the_living),
     };
 

@@ -142,6 +142,30 @@ static void a_busy_host_is_no_loop(void **state)
     house_close();
 }
 
+/* A host that takes one session and turns away the next is not dead: nothing was tried. */
+static void one_session_too_many_is_no_attempt(void **state)
+{
+    static const struct manner crowded[] = {{"GREETING", "220 peer.example\r\n", 1},
+                                            {"GREETING", "!421 4.7.0 too many\r\n", 1},
+                                            {"FINAL", "~250 2.0.0 taken\r\n", 1}};
+    const struct peer peers[] = {{.number = 11, .flags = PEER_TLS, MANNERS(crowded)}};
+    struct id first, second;
+
+    (void)state;
+    OPEN(PEERS(peers));
+    first = send_to("{ tls verify, hold }", "a@one.example");
+    while (peer_count(11, "[final]") == 0)
+        poll(NULL, 0, 1);
+    second = send_to("{ tls verify, hold }", "a@one.example");
+    while (is_in_hand(second))
+        poll(NULL, 0, 1);
+    assert_int_equal(house_count_leaves(second, 1, EVENT_DELIVERY_DEFERRED), 0);
+    peers_release();
+    house_expect(first, 1, DELIVERY_DELIVERED);
+    house_expect(second, 1, DELIVERY_DELIVERED);
+    house_close();
+}
+
 static void who_was_served_is_not_offered_to_the_next_host(void **state)
 {
     static const struct manner first[] = {{"RCPT TO:<b@", "451 4.7.1 later\r\n", 0}};
@@ -486,6 +510,7 @@ int main(void)
         cmocka_unit_test(a_silent_host_costs_one_timeout),
         cmocka_unit_test(a_silent_handshake_costs_one_timeout),
         cmocka_unit_test(a_busy_host_is_no_loop),
+        cmocka_unit_test(one_session_too_many_is_no_attempt),
         cmocka_unit_test(who_was_served_is_not_offered_to_the_next_host),
         cmocka_unit_test(too_many_recipients_means_the_next_transaction),
         cmocka_unit_test(lmtp_gives_each_recipient_his_reply),
