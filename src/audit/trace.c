@@ -287,22 +287,27 @@ static bool tell_row(struct teller *teller, const struct store_journal_row *row,
     scoped(arena) arena = arena_new("an event's fields", FIELDS_MAX);
     struct told told = {.leaf = &row->leaf};
     struct event_field *fields;
-    scoped_buffer sentence;
+    scoped_buffer sentence, canonical;
+    bool is_whole;
     char iso[CLOCK_ISO_SIZE];
     struct error unreadable;
 
     buffer_init_secret(&sentence, SENTENCE_MAX);
+    buffer_init(&canonical, STORE_LEAF_CANONICAL_MAX);
+    is_whole = store_row_is_whole(row, &canonical);
+    if (!is_whole && !row->is_purged)
+        put(&sentence, "(this row was changed: verify the journal) ");
     if (!arena)
         return error_set(why, ERROR_TEMPORARY, "4.3.0", "no memory for an event");
     if (row->is_purged) {
         put(&sentence, "(the details of this event were purged)");
     } else if (!event_parse(row->leaf.detail, arena, &fields, &told.count, &unreadable)) {
-        put(&sentence, "(an event that cannot be read: verify the journal)");
+        put(&sentence, "(an event that cannot be read)");
     } else {
         const struct sentence *how = sentence_of(row->leaf.kind);
 
         told.fields = fields;
-        if (has(&told, FIELD_STATE)) {
+        if (is_whole && has(&told, FIELD_STATE)) {
             teller->has_state = true;
             teller->state = number(&told, FIELD_STATE);
         }

@@ -8,8 +8,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-enum { CANONICAL_MAX = STORE_LEAF_DETAIL_MAX + 1024 };
-
 /* What is kept of a checkpoint while the rows go by. */
 struct claim {
     uint64_t size;
@@ -139,18 +137,6 @@ static bool claims_hold(struct walk *walk)
     return true;
 }
 
-static bool row_is_whole(struct walk *walk, const struct store_journal_row *row)
-{
-    struct merkle_hash hash;
-
-    buffer_truncate(&walk->canonical, 0);
-    store_leaf_canonical(row->sequence, &row->leaf, &walk->canonical);
-    if (walk->canonical.failed)
-        return false;
-    hash = merkle_leaf(row->salt, buffer_span(&walk->canonical));
-    return memcmp(hash.bytes, row->hash.bytes, sizeof hash.bytes) == 0;
-}
-
 static bool check_row(void *self, const struct store_journal_row *row)
 {
     struct walk *walk = self;
@@ -166,7 +152,7 @@ static bool check_row(void *self, const struct store_journal_row *row)
     /* A later release may empty rows, and will say so by an event of its own. */
     if (row->is_purged)
         return bad(walk, expected, "row %" PRIu64 " was emptied, and no event says so", expected);
-    if (!row_is_whole(walk, row))
+    if (!store_row_is_whole(row, &walk->canonical))
         return bad(walk, expected, "row %" PRIu64 " was changed", expected);
     merkle_append(&walk->tree, &row->hash);
     walk->verdict->leaves++;
@@ -222,7 +208,7 @@ bool journal_verify(struct store *store, const uint8_t key[CHECKPOINT_KEY_BYTES]
     bool done;
 
     /* The checkpoints first: rows that come meanwhile are more, never fewer. */
-    buffer_init(&walk.canonical, CANONICAL_MAX);
+    buffer_init(&walk.canonical, STORE_LEAF_CANONICAL_MAX);
     done = gather(&walk, store, anchor, why) && store_tree_read(store, &head, why) &&
            verify_rows(&walk, store, why);
     buffer_clear(&walk.canonical);

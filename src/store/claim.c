@@ -50,7 +50,7 @@ static bool read_last_leaf(struct ledger *ledger, struct claim_job *job, bool *i
         if (*is_fitting) {
             claimed->last_leaf = row.leaf;
             claimed->is_leaf_whole =
-                row.sequence < ledger->tree.size && row_is_whole(&row, &ledger->scratch);
+                row.sequence < ledger->tree.size && store_row_is_whole(&row, &ledger->scratch);
         }
     }
     return query_end(&query, why);

@@ -6,14 +6,12 @@
 #include "base/secret.h"
 #include "rows.h"
 
-enum { CANONICAL_MAX = STORE_LEAF_DETAIL_MAX + 4096 };
-
 bool ledger_init(struct ledger *ledger, const struct clock *clock, const struct entropy *entropy)
 {
     uint64_t seeds[2];
 
     *ledger = (struct ledger){.clock = clock, .entropy = entropy, .salts_used = LEDGER_SALTS};
-    buffer_init(&ledger->scratch, CANONICAL_MAX);
+    buffer_init(&ledger->scratch, STORE_LEAF_CANONICAL_MAX);
     entropy_fill(entropy, seeds, sizeof seeds);
     bool are_names_ready = names_init(&ledger->organisations, seeds[0]);
     return names_init(&ledger->destinations, seeds[1]) && are_names_ready;

@@ -146,7 +146,7 @@ void store_leaf_canonical(uint64_t sequence, const struct store_leaf *leaf, stru
     wire_put_span(out, leaf->detail);
 }
 
-bool row_is_whole(const struct store_journal_row *row, struct buffer *scratch)
+bool store_row_is_whole(const struct store_journal_row *row, struct buffer *scratch)
 {
     buffer_truncate(scratch, 0);
     store_leaf_canonical(row->sequence, &row->leaf, scratch);

@@ -16,9 +16,6 @@ MUST_USE bool row_delivery(struct query *query, int first, struct arena *arena, 
                            struct store_delivery *delivery);
 MUST_USE bool row_event(struct query *query, struct arena *arena, struct store_journal_row *row);
 
-/* Whether the row's hash is that of what the row says. False when purged. */
-bool row_is_whole(const struct store_journal_row *row, struct buffer *scratch);
-
 /* ERROR_TEMPORARY 4.3.1: what was asked for does not fit. Gives false. */
 bool row_no_memory(struct error *why);
 

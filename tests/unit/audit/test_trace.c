@@ -18,6 +18,15 @@ static bool open_plainly(void *self, const struct store_message *message, const 
     return buffer_append(out, sealed);
 }
 
+static void hash_anew(struct store_journal_row *row)
+{
+    scoped_buffer bytes;
+
+    buffer_init(&bytes, STORE_LEAF_CANONICAL_MAX);
+    store_leaf_canonical(row->sequence, &row->leaf, &bytes);
+    row->hash = merkle_leaf(row->salt, buffer_span(&bytes));
+}
+
 static struct store_journal_row row_of(enum event_kind kind, uint32_t delivery, int64_t at_ms,
                                        const struct event_field *fields, size_t count,
                                        struct arena *arena)
@@ -26,6 +35,7 @@ static struct store_journal_row row_of(enum event_kind kind, uint32_t delivery, 
 
     assert_true(event_leaf(kind, (struct id){{1}}, delivery, SPAN_LITERAL(""), at_ms, fields, count,
                            arena, &row.leaf));
+    hash_anew(&row);
     return row;
 }
 #define ROW(kind, delivery, at_ms, ...)                                                            \
@@ -128,12 +138,35 @@ static void what_cannot_be_read_is_said(void **state)
     rows[0].leaf.detail = SPAN_LITERAL("?");
     rows[1].leaf.kind = 999;
     rows[2].is_purged = true;
+    hash_anew(&rows[0]);
+    hash_anew(&rows[1]);
     buffer_init(&out, KIB(64));
     assert_true(trace_write(&message, NULL, 0, rows, 3, NULL, 0, &out, &why));
     buffer_append_byte(&out, '\0');
     assert_non_null(strstr(out.data, "cannot be read"));
     assert_non_null(strstr(out.data, "an event of kind 999"));
     assert_non_null(strstr(out.data, "purged"));
+    assert_null(strstr(out.data, "changed"));
+}
+
+static void what_a_changed_row_says_is_not_told_as_true(void **state)
+{
+    const struct store_delivery delivery = {.number = 1, .state = DELIVERY_DELIVERED};
+    scoped(arena) arena = arena_new("test", KIB(64));
+    struct store_journal_row rows[] = {
+        ROW(EVENT_DELIVERY_HELD, 1, NOON, EVENT_NUMBER(FIELD_STATE, DELIVERY_HELD)),
+        ROW(EVENT_DELIVERY_DELIVERED, 1, NOON, EVENT_NUMBER(FIELD_STATE, DELIVERY_DELIVERED))};
+    scoped_buffer out;
+    struct error why;
+
+    (void)state;
+    rows[1].leaf.at_ms++;
+    buffer_init(&out, KIB(64));
+    assert_true(trace_write(&message, &delivery, 1, rows, 2, NULL, 0, &out, &why));
+    buffer_append_byte(&out, '\0');
+    assert_non_null(strstr(out.data, "12:00:00  Without an attempt: held.\n"));
+    assert_non_null(strstr(out.data, "12:00:00  (this row was changed: verify the journal) "));
+    assert_non_null(strstr(out.data, "its record does not agree with the journal"));
 }
 
 static void a_story_beyond_its_limit_fails(void **state)
@@ -153,6 +186,7 @@ int main(void)
         cmocka_unit_test(a_journey_is_told),
         cmocka_unit_test(what_may_not_be_opened_is_called_sealed),
         cmocka_unit_test(what_cannot_be_read_is_said),
+        cmocka_unit_test(what_a_changed_row_says_is_not_told_as_true),
         cmocka_unit_test(a_story_beyond_its_limit_fails),
     };
 

@@ -7,8 +7,9 @@ enum {
     STORE_RECIPIENTS_MAX = 1000, /* deliveries of one message */
     STORE_BODY_MAX = 64 << 20,   /* a sealed body kept inline in the store */
     STORE_LEAF_DETAIL_MAX = 8192,
-    STORE_REASON_MAX = 240,         /* bytes of a delivery's last_reason */
-    STORE_CLAIM_MAX = 512,          /* deliveries claimed at once */
+    STORE_LEAF_CANONICAL_MAX = STORE_LEAF_DETAIL_MAX + 4096, /* with an organisation's name */
+    STORE_REASON_MAX = 240,                                  /* bytes of a delivery's last_reason */
+    STORE_CLAIM_MAX = 512,                                   /* deliveries claimed at once */
     STORE_CHECKPOINT_LEAVES = 1000, /* leaves after which the doorbell for a checkpoint rings */
 
     /* The writer. */

@@ -270,6 +270,9 @@ MUST_USE bool store_count(struct store *store, struct store_counts *counts, stru
 /* The canonical bytes that a leaf's hash covers: version, sequence, kind, message, delivery,
  * organisation, time, detail. */
 void store_leaf_canonical(uint64_t sequence, const struct store_leaf *leaf, struct buffer *out);
+/* Is the row's hash that of what the row says? False when purged. `scratch` holds the bytes of any
+ * row of ours: STORE_LEAF_CANONICAL_MAX; it may serve many rows. */
+bool store_row_is_whole(const struct store_journal_row *row, struct buffer *scratch);
 struct store_tree {
     uint64_t epoch;
     struct merkle_tree tree;
