@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -159,6 +160,52 @@ static struct span literal_of(struct span domain)
     return inner;
 }
 
+static size_t count_equals(const struct mx_hosts *hosts, size_t of)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < hosts->count; i++)
+        count += hosts->hosts[i].preference == hosts->hosts[of].preference;
+    return count;
+}
+
+static bool is_before(struct span a, struct span b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = memcmp(a.data, b.data, len);
+
+    return order < 0 || (order == 0 && a.len < b.len);
+}
+
+static size_t rank_by_name(const struct mx_host *equals, size_t count, size_t of)
+{
+    size_t rank = 0;
+
+    for (size_t i = 0; i < count; i++)
+        rank += is_before(equals[i].name, equals[of].name);
+    return rank;
+}
+
+/* Which of the best hosts is first goes in turns, the others stay shuffled: a session serves
+ * several letters, and of so few draws by chance one host would have twice as many as another.
+ * Steps of the golden ratio give each its part, however the turns of many domains are mixed. */
+static void take_turn(struct mx_hosts *hosts)
+{
+    static atomic_uint turns;
+    uint32_t step = (uint32_t)atomic_fetch_add(&turns, 1) * UINT32_C(2654435769);
+    size_t count = count_equals(hosts, 0);
+    size_t rank = (size_t)(((uint64_t)step * count) >> 32);
+
+    for (size_t i = 1; i < count; i++)
+        if (rank_by_name(hosts->hosts, count, i) == rank) {
+            struct mx_host chosen = hosts->hosts[i];
+
+            hosts->hosts[i] = hosts->hosts[0];
+            hosts->hosts[0] = chosen;
+            return;
+        }
+}
+
 static bool find_mx(struct way_out *out, struct verdict *end)
 {
     struct span domain = out->demand->domain, literal = literal_of(domain);
@@ -190,6 +237,8 @@ static bool find_mx(struct way_out *out, struct verdict *end)
     if (out->hosts.is_null)
         return verdict_set(end, OUTCOME_REJECTED, "5.1.10", "the domain %.*s takes no mail",
                            SPAN_ARGS(domain));
+    if (out->hosts.count > 1)
+        take_turn(&out->hosts);
     return true;
 }
 
@@ -300,6 +349,7 @@ static enum way_out_next next_mx_address(struct way_out *out, struct target *tar
                     SPAN_ARGS(target->host), target->address_text);
         return WAY_OUT_NOTE;
     }
+    target->has_equals = count_equals(&out->hosts, out->next_host - 1) > 1;
     demand_of_way(out->demand, target);
     return WAY_OUT_TARGET;
 }

@@ -16,7 +16,7 @@ struct session {
     struct span host, key;
     char address[ADDRESS_TEXT_SIZE];
     const char *mechanism, *level;
-    bool is_lmtp, is_spoiled;
+    bool is_lmtp, has_equals, is_spoiled;
     unsigned offers;
     uint64_t size_max;
     unsigned messages;
@@ -251,6 +251,7 @@ bool session_open(const struct session_terms *terms, const struct target *target
     s->mechanism = target->mechanism;
     s->level = target->level;
     s->is_lmtp = target->is_lmtp;
+    s->has_equals = target->has_equals;
     s->old_at = deadline_in_ms(SESSION_AGE_MAX_MS);
     if (!s->host.data || !s->key.data)
         return verdict_set(end, OUTCOME_TEMPORARY, "4.3.0", "memory is out");
@@ -296,6 +297,7 @@ bool session_serves(const struct session *session, struct span key)
 bool session_is_fit(struct session *session, const struct deliver_limits *limits)
 {
     return !session->is_spoiled && session->messages < limits->messages_per_session &&
+           !(session->has_equals && session->messages >= LETTERS_BETWEEN_EQUALS) &&
            !deadline_is_over(session->old_at) && stream_unread(session->stream) == 0 &&
            !stream_is_over(session->stream);
 }

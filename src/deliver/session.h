@@ -27,6 +27,7 @@ struct target {
     socklen_t address_len;
     char address_text[ADDRESS_TEXT_SIZE];
     bool is_lmtp;
+    bool has_equals; /* other hosts of its preference */
     enum tls_need need;
     struct span server_name;  /* SNI; empty: none */
     const struct span *names; /* TLS_NEED_NAMED */

@@ -36,6 +36,8 @@ enum {
     DESTINATIONS_MAX = 8192,
     HOSTS_MAX = 8192,
     TABLE_BUCKETS = 1024,
+    /* Letters of one session with a host that has equals: then another draw shares the work. */
+    LETTERS_BETWEEN_EQUALS = 10,
     /* How long a success counts as "worked lately". */
     WORKED_LATELY_MS = 10 * 60 * 1000,
     /* A kept session is closed at this age, so that changes in DNS are followed. */
