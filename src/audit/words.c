@@ -3,18 +3,21 @@
 #include "audit/words.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 
 void words_safe(struct buffer *out, struct span text, bool is_strange)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
+    while (text.len > 0) {
+        size_t shown = utf8_visible(text), len = shown > 0 ? shown : 1;
 
-        if (byte < ' ' || byte == 0x7f || (is_strange && byte > 0x7f))
-            buffer_append_format(out, "\\x%02x", byte);
+        if (shown == 0 || (is_strange && shown > 1))
+            for (size_t i = 0; i < len; i++)
+                buffer_append_format(out, "\\x%02x", (unsigned char)text.data[i]);
         else
-            buffer_append_byte(out, (char)byte);
+            buffer_append(out, span_until(text, len));
+        text = span_from(text, len);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -49,60 +50,6 @@ void log_divert(void (*sink)(void *self, struct span line), void *self)
     pthread_mutex_unlock(&sink_lock);
 }
 
-/* The first character of well-formed UTF-8 and its length in bytes (RFC 3629 section 3); 0 where
- * there is none, or where it is spelt longer than needed. */
-static size_t decode(struct span s, unsigned long *point)
-{
-    static const struct {
-        unsigned char mask, lead;
-        unsigned long least;
-    } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-    const unsigned char *b = (const unsigned char *)s.data;
-    size_t len = 0;
-
-    while (len < sizeof forms / sizeof forms[0] && (b[0] & forms[len].mask) != forms[len].lead)
-        len++;
-    if (len++ == sizeof forms / sizeof forms[0] || s.len < len)
-        return 0;
-    *point = b[0] & (unsigned char)~forms[len - 1].mask;
-    for (size_t i = 1; i < len; i++) {
-        if ((b[i] & 0xc0) != 0x80)
-            return 0;
-        *point = *point << 6 | (b[i] & 0x3f);
-    }
-    return *point >= forms[len - 1].least ? len : 0;
-}
-
-/* The length of a first character that shows as itself, else 0: a terminal would obey controls,
- * line separators and marks that turn the direction of writing. Surrogates and what lies beyond
- * Unicode are no characters. */
-static size_t visible_sequence(struct span s)
-{
-    static const unsigned long hidden[][2] = {
-        {0x0000, 0x001f}, {0x007f, 0x009f}, {0x200b, 0x200f}, {0x2028, 0x202e},
-        {0x2060, 0x206f}, {0xd800, 0xdfff}, {0xfeff, 0xfeff}, {0x110000, 0x1fffff},
-    };
-    unsigned long point = 0;
-    size_t len = decode(s, &point);
-
-    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++)
-        if (point >= hidden[i][0] && point <= hidden[i][1])
-            return 0;
-    return len;
-}
-
-/* Cuts in front of a character, not inside one. */
-static struct span cut_value(struct span value)
-{
-    size_t len = VALUE_MAX;
-
-    if (value.len <= VALUE_MAX)
-        return value;
-    for (size_t back = 0; back < 3 && ((unsigned char)value.data[len] & 0xc0) == 0x80; back++)
-        len--;
-    return span_until(value, len);
-}
-
 static bool needs_quotes(struct span value)
 {
     if (value.len == 0)
@@ -123,7 +70,7 @@ static size_t escape_value(struct span value, bool is_cut, char out[ESCAPED_MAX]
 
     while (value.len > 0) {
         unsigned char c = (unsigned char)value.data[0];
-        size_t visible = visible_sequence(value);
+        size_t visible = utf8_visible(value);
 
         if (visible == 0) {
             out[len++] = '\\';
@@ -158,7 +105,7 @@ static const struct span cut_mark = SPAN_LITERAL(" cut=yes");
 static void add_field(struct line *line, const char *key, struct span whole)
 {
     char escaped[ESCAPED_MAX];
-    struct span value = cut_value(whole);
+    struct span value = utf8_until(whole, VALUE_MAX);
     size_t len = escape_value(value, value.len < whole.len, escaped);
     const char *quote = needs_quotes(value) ? "\"" : "";
     size_t room = sizeof line->text - line->len - cut_mark.len - sizeof "\n";

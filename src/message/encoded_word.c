@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "encoded_word.h"
 
+#include "base/utf8.h"
 #include "message/header.h"
 #include "message/limits.h"
 
@@ -105,35 +106,6 @@ static uint32_t character_of_byte(enum charset charset, unsigned char byte)
     return REPLACEMENT;
 }
 
-/* Bytes of the UTF-8 character at the start of a text that is not empty; 0 where there is none
- * (RFC 3629: shortest form, no surrogates, nothing above U+10FFFF). */
-static size_t utf8_length(struct span text)
-{
-    static const struct {
-        unsigned char first, last, second_least, second_most, len;
-    } forms[] = {
-        {0x00, 0x7F, 0, 0, 1},       {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
-        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
-        {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
-    };
-    const unsigned char *bytes = (const unsigned char *)text.data;
-
-    for (size_t i = 0; i < COUNT_OF(forms); i++) {
-        if (bytes[0] < forms[i].first || bytes[0] > forms[i].last)
-            continue;
-        if (text.len < forms[i].len)
-            return 0;
-        if (forms[i].len > 1 &&
-            (bytes[1] < forms[i].second_least || bytes[1] > forms[i].second_most))
-            return 0;
-        for (size_t k = 2; k < forms[i].len; k++)
-            if ((bytes[k] & 0xC0) != 0x80)
-                return 0;
-        return forms[i].len;
-    }
-    return 0;
-}
-
 /* The text as it grows. Words of one charset that stand side by side gather their bytes in `run`
  * first, since programs cut them in the middle of a character. */
 struct decoder {
@@ -177,10 +149,11 @@ static void put_character(struct decoder *d, uint32_t character)
 
 static void put_text(struct decoder *d, enum charset charset, struct span bytes)
 {
+    uint32_t character;
     size_t len;
 
     while (bytes.len > 0 && !d->is_full) {
-        if (charset == CHARSET_UTF8 && (len = utf8_length(bytes)) > 0) {
+        if (charset == CHARSET_UTF8 && (len = utf8_first(bytes, &character)) > 0) {
             put_bytes(d, span_until(bytes, len));
             bytes = span_from(bytes, len);
         } else {
@@ -424,16 +397,17 @@ size_t encoded_word_print(struct span text, size_t room, char word[static ENCODE
     *used = 0;
     while (*used < text.len) {
         struct span rest = span_from(text, *used);
-        size_t character = utf8_length(rest), printed;
+        uint32_t character;
+        size_t bytes = utf8_first(rest, &character), printed;
         char q[3 * CHARACTER_MAX];
 
-        character = character > 0 ? character : 1; /* a reader shows a broken byte as such */
-        printed = print_q(span_until(rest, character), q);
+        bytes = bytes > 0 ? bytes : 1; /* a reader shows a broken byte as such */
+        printed = print_q(span_until(rest, bytes), q);
         if (len + printed + end.len > room)
             break;
         memcpy(word + len, q, printed);
         len += printed;
-        *used += character;
+        *used += bytes;
     }
     memcpy(word + len, end.data, end.len);
     return len + end.len;

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "message/header.h"
 
+#include "base/utf8.h"
 #include "encoded_word.h"
 #include "message/limits.h"
 
@@ -84,17 +85,9 @@ bool header_find(struct span message, struct span name, size_t n, struct header_
     return false;
 }
 
-/* As much as there is room for, cut between characters. */
 static void put_cut(struct buffer *out, struct span text)
 {
-    size_t len = HEADER_TEXT_MAX - out->len;
-
-    if (len >= text.len)
-        len = text.len;
-    else
-        while (len > 0 && ((unsigned char)text.data[len] & 0xC0) == 0x80)
-            len--;
-    buffer_append(out, span_until(text, len));
+    buffer_append(out, utf8_until(text, HEADER_TEXT_MAX - out->len));
 }
 
 struct span header_subject(struct span message, struct arena *arena)

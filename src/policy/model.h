@@ -81,7 +81,6 @@ MUST_USE bool list_read(struct list *list, struct span text, struct arena *arena
                         const char **fault);
 bool certificate_name_is_valid(struct span text);
 /* A file's path or part of a text that must hold no controls and be UTF-8. */
-bool utf8_is_valid(struct span text, size_t *bad_at);
 bool text_is_clean(struct span text);
 
 enum fact_kind {

@@ -5,6 +5,7 @@
 
 #include "base/descriptor.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 #include <openssl/evp.h>
 

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "parser.h"
 
+#include "base/utf8.h"
+
 enum way_word { WORD_TLS, WORD_CLEARTEXT, WORD_HOLD, WORD_RETURN, WORD_ROUTE };
 static const struct choice ways[] = {
     {"tls", WORD_TLS, false},     {"cleartext", WORD_CLEARTEXT, false},

@@ -3,6 +3,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "model.h"
 
+#include "base/utf8.h"
+
 #include <arpa/inet.h>
 
 /* ---- sets ---- */
@@ -125,42 +127,6 @@ bool prefix_holds(const struct network *outer, const struct network *inner)
 }
 
 /* ---- texts ---- */
-
-/* How many bytes follow the first of a character, and the least and the most that the second may
- * be (RFC 3629 section 4: no overlong forms, no surrogates, nothing above U+10FFFF). */
-static size_t bytes_after(unsigned char first, unsigned char *least, unsigned char *most)
-{
-    *least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    *most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-    if (first < 0x80)
-        return 0;
-    if (first >= 0xC2 && first <= 0xDF)
-        return 1;
-    if (first >= 0xE0 && first <= 0xEF)
-        return 2;
-    return first >= 0xF0 && first <= 0xF4 ? 3 : SIZE_MAX;
-}
-
-bool utf8_is_valid(struct span text, size_t *bad_at)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char least, most;
-        const size_t more = bytes_after((unsigned char)text.data[i], &least, &most);
-
-        *bad_at = i;
-        if (more >= text.len - i)
-            return false;
-        for (size_t j = 0; j < more; j++) {
-            const unsigned char next = (unsigned char)text.data[++i];
-
-            if (next < least || next > most)
-                return false;
-            least = 0x80;
-            most = 0xBF;
-        }
-    }
-    return true;
-}
 
 bool text_is_clean(struct span text)
 {

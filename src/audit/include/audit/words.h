@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Controls, and all that is not ASCII where the words are a stranger's, would be obeyed by a
- * terminal: they are shown as \xNN. */
+/* What a terminal would obey (utf8_visible()), and all that is not ASCII where the words are a
+ * stranger's, is shown as \xNN. */
 void words_safe(struct buffer *out, struct span text, bool is_strange);
 /* "2026-11-25 12:44:36 UTC" */
 void words_time(struct buffer *out, int64_t wall_ms);
