@@ -144,8 +144,13 @@ static bool say_ehlo(struct session *s, const struct target *target, bool is_fin
         verdict_quote(end, &reply, arena);
         return false;
     }
-    if (reply.code / 100 == 5 && target->need == TLS_NEED_NONE && !target->is_lmtp &&
-        reply.code != 521 && reply.code != 554) {
+    if (reply.code / 100 == 5 && target->is_lmtp) { /* our own server, or our own settings */
+        verdict_set(end, OUTCOME_TEMPORARY, "4.3.5", "%u to LHLO: does it speak LMTP?", reply.code);
+        verdict_quote(end, &reply, arena);
+        return false;
+    }
+    if (reply.code / 100 == 5 && target->need == TLS_NEED_NONE && reply.code != 521 &&
+        reply.code != 554) {
         if (!ask(s, "HELO", s->terms->our_name, &reply, arena, end))
             return false;
         if (reply.code / 100 == 2) {

@@ -284,6 +284,20 @@ static void a_unix_socket_without_a_listener_defers(void **state)
     house_close();
 }
 
+/* A port that speaks no LMTP is a slip in our own settings, and no verdict on anybody's letter. */
+static void a_refused_lhlo_defers(void **state)
+{
+    static const struct manner refuses[] = {{"LHLO", "500 5.5.1 what\r\n", 0}};
+    const struct peer peers[] = {{.number = 19, .flags = PEER_LMTP, MANNERS(refuses)}};
+    struct id id;
+
+    (void)state;
+    OPEN(PEERS(peers));
+    id = send_to("{ route, return }", "a@clinic.example");
+    assert_leaf_has(id, 1, EVENT_DELIVERY_DEFERRED, FIELD_REASON, "500 to LHLO");
+    house_close();
+}
+
 static void a_session_serves_many_messages(void **state)
 {
     static const struct limit_cut one[] = {{"first_sessions", 1}, {"sessions_per_destination", 1}};
@@ -517,6 +531,7 @@ int main(void)
         cmocka_unit_test(lmtp_that_closes_early_leaves_the_rest_unknown),
         cmocka_unit_test(a_route_leads_to_a_unix_socket),
         cmocka_unit_test(a_unix_socket_without_a_listener_defers),
+        cmocka_unit_test(a_refused_lhlo_defers),
         cmocka_unit_test(a_session_serves_many_messages),
         cmocka_unit_test(a_session_serves_one_demand_only),
         cmocka_unit_test(a_limit_of_messages_is_met_by_a_new_session),
