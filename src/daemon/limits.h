@@ -2,13 +2,15 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
+#include "policy/limits.h"
+
 enum {
     BUNDLE_FILES_MAX = 1024,      /* files that one policy names */
     BUNDLE_BYTES_MAX = 256 << 20, /* policy, lists, certificates, roots together */
     SECRET_KEY_FILE_MAX = 65536,  /* a private key in PEM */
     SECRET_PASSPHRASE_MAX = 1024,
     SECRETS_BYTES_MAX = 1 << 18,
-    LISTENERS_MAX = 64, /* descriptors handed to receive */
+    LISTENERS_MAX = POLICY_LISTENERS_MAX, /* descriptors handed to receive */
     LISTEN_BACKLOG = 1024,
     STATE_PATH_MAX = 1024,
     RESTART_FIRST_MS = 100,      /* after a role's death; doubled each time … */

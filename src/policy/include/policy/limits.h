@@ -12,9 +12,9 @@ enum {
     POLICY_ERRORS_MAX = 10,    /* told in one run */
     POLICY_WARNINGS_MAX = 100, /* the same */
     POLICY_RULES_MAX = 10000,
-    POLICY_LISTENERS_MAX = 100,
-    POLICY_RUNGS_MAX = 16, /* on one ladder */
-    POLICY_DEPTH_MAX = 32, /* parentheses within parentheses */
+    POLICY_LISTENERS_MAX = 64, /* each is a descriptor handed to receive */
+    POLICY_RUNGS_MAX = 16,     /* on one ladder */
+    POLICY_DEPTH_MAX = 32,     /* parentheses within parentheses */
     POLICY_STRING_MAX = 1024,
     POLICY_LADDER_TEXT_MAX = 2048, /* a ladder printed, as it is stored with a delivery */
     POLICY_NAME_MAX = 64,          /* of a list or a ladder */
