@@ -38,7 +38,7 @@ static inline long futex_lock(_Atomic uint32_t *word, const struct timespec *unt
 {
     return syscall(SYS_futex, word, FUTEX_LOCK_PI, 0, until, NULL, 0);
 }
-static inline void futex_unlock(_Atomic uint32_t *word)
+static inline long futex_unlock(_Atomic uint32_t *word)
 {
-    syscall(SYS_futex, word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
+    return syscall(SYS_futex, word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
 }

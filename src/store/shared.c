@@ -87,26 +87,46 @@ static bool inherit(_Atomic uint32_t *lock, uint32_t self)
     return atomic_compare_exchange_strong(lock, &left, self | (left & FUTEX_WAITERS));
 }
 
+/* One holder was there for the whole wait. He is stuck, or has died, and his number is that of a
+ * thread now that never gives the lock back: else each turn would begin with such a wait. Who still
+ * sleeps in the kernel wakes at the end of his own. */
+static bool take_from(_Atomic uint32_t *lock, uint32_t holder, uint32_t self)
+{
+    uint32_t left = atomic_load(lock);
+
+    return holder != 0 && (left & FUTEX_TID_MASK) == holder &&
+           atomic_compare_exchange_strong(lock, &left, self);
+}
+
 /* With FUTEX_LOCK_PI the kernel hands the lock to who has waited longest, so that whoever has just
  * given it back cannot have it again before him; and it does so too when the holder dies. Threads
  * are known by number, hence all roles must live in one PID namespace. */
 bool fair_lock_take(struct store_shared *shared)
 {
+    return fair_lock_take_within(shared, STORE_BUSY_MS);
+}
+
+bool fair_lock_take_within(struct store_shared *shared, unsigned ms)
+{
     if (!shared)
         return true;
     _Atomic uint32_t *lock = &shared->page->lock;
-    uint32_t self = (uint32_t)gettid(), nobody = 0;
+    uint32_t self = (uint32_t)gettid(), holder = 0;
     struct timespec until; /* of the wall clock, as the kernel wants it: a jump may cost a turn */
 
-    if (atomic_compare_exchange_strong(lock, &nobody, self))
+    if (atomic_compare_exchange_strong(lock, &holder, self))
         return true;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += STORE_BUSY_MS / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
     while (futex_lock(lock, &until) < 0) {
         if (errno == ESRCH && inherit(lock, self))
             return true;
         if (errno == EDEADLK) /* a dead holder had the number that is ours now */
             return true;
+        if (errno == ETIMEDOUT)
+            return take_from(lock, holder & FUTEX_TID_MASK, self);
         if (errno != ESRCH && errno != EAGAIN && errno != EINTR)
             return false;
     }
@@ -117,9 +137,13 @@ void fair_lock_give(struct store_shared *shared)
 {
     if (!shared)
         return;
-    uint32_t self = (uint32_t)gettid();
-    if (!atomic_compare_exchange_strong(&shared->page->lock, &self, 0))
-        futex_unlock(&shared->page->lock);
+    _Atomic uint32_t *lock = &shared->page->lock;
+    uint32_t self = (uint32_t)gettid(), left = self;
+    if (atomic_compare_exchange_strong(lock, &left, 0) || futex_unlock(lock) == 0)
+        return;
+    /* It was taken from another one, in whose name the kernel still keeps sleepers; or from us. */
+    while ((left & FUTEX_TID_MASK) == self && !atomic_compare_exchange_weak(lock, &left, 0))
+        ;
 }
 
 void doorbell_ring(struct store_shared *shared, enum doorbell doorbell)

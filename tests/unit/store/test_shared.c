@@ -148,6 +148,54 @@ static void a_lock_word_of_garbage_stops_nobody(void **state)
     close(fd);
 }
 
+struct idler {
+    pthread_barrier_t meet; /* when the number is known, and when it shall end */
+    uint32_t number;
+};
+
+static void *take_nothing(void *self)
+{
+    struct idler *idler = self;
+
+    idler->number = (uint32_t)gettid();
+    pthread_barrier_wait(&idler->meet);
+    pthread_barrier_wait(&idler->meet);
+    return NULL;
+}
+
+/* A dead holder's number, which a thread has now that knows nothing of the lock. */
+static void who_never_gives_the_lock_back_stops_the_others_once(void **state)
+{
+    struct idler idle;
+    int fd;
+    struct turn turn = {.shared = make(&fd)};
+    _Atomic uint32_t *word = map_word(fd);
+    pthread_t thread, other;
+
+    (void)state;
+    pthread_barrier_init(&idle.meet, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, take_nothing, &idle), 0);
+    pthread_barrier_wait(&idle.meet);
+    *word = idle.number;
+    assert_int_equal(pthread_create(&other, NULL, take_once, &turn), 0);
+    while (!(*word & (uint32_t)WAITERS)) /* he sleeps, in the name of who never gives */
+        sched_yield();
+    assert_true(fair_lock_take_within(turn.shared, 1));
+    fair_lock_give(turn.shared);
+    assert_int_equal(*word, 0);
+    assert_true(fair_lock_take_within(turn.shared, 1)); /* and none of the others waits again */
+    *word |= (uint32_t)WAITERS;                         /* as by one who came meanwhile */
+    fair_lock_give(turn.shared);
+    assert_int_equal(*word, 0);
+    pthread_barrier_wait(&idle.meet);
+    pthread_join(thread, NULL); /* its end gives the lock to who still sleeps */
+    pthread_join(other, NULL);
+    munmap((char *)word - 4, 8);
+    store_shared_free(turn.shared);
+    close(fd);
+    pthread_barrier_destroy(&idle.meet);
+}
+
 static void a_bell_that_was_rung_is_not_waited_for(void **state)
 {
     int fd;
@@ -221,6 +269,7 @@ int main(void)
         cmocka_unit_test(the_lock_outlives_its_holder),
         cmocka_unit_test(whoever_waits_is_not_passed_by),
         cmocka_unit_test(a_lock_word_of_garbage_stops_nobody),
+        cmocka_unit_test(who_never_gives_the_lock_back_stops_the_others_once),
         cmocka_unit_test(a_bell_that_was_rung_is_not_waited_for),
         cmocka_unit_test(a_wait_ends_at_its_deadline),
         cmocka_unit_test(no_bell_is_lost),
