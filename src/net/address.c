@@ -7,8 +7,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
-static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
-
 void address_text(const struct sockaddr *address, char out[ADDRESS_TEXT_SIZE])
 {
     const void *bytes = NULL;
@@ -22,7 +20,7 @@ void address_text(const struct sockaddr *address, char out[ADDRESS_TEXT_SIZE])
 }
 
 /* IPv4 as ::ffff:a.b.c.d. */
-static bool bytes_of(const struct sockaddr *address, uint8_t bytes[16])
+static bool bytes_of(const struct sockaddr *address, uint8_t bytes[static NETWORK_BYTES])
 {
     if (address->sa_family == AF_INET6) {
         memcpy(bytes, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
@@ -30,53 +28,15 @@ static bool bytes_of(const struct sockaddr *address, uint8_t bytes[16])
     }
     if (address->sa_family != AF_INET)
         return false;
-    memcpy(bytes, mapped_prefix, sizeof mapped_prefix);
-    memcpy(bytes + sizeof mapped_prefix,
-           &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+    network_map_ipv4(&((const struct sockaddr_in *)(const void *)address)->sin_addr, bytes);
     return true;
-}
-
-static bool begins_with(const uint8_t bytes[16], const uint8_t network[16], unsigned bits)
-{
-    unsigned whole = bits / 8, rest = bits % 8;
-
-    return memcmp(bytes, network, whole) == 0 &&
-           (rest == 0 || ((bytes[whole] ^ network[whole]) >> (8 - rest)) == 0);
 }
 
 bool network_holds(const struct network *network, const struct sockaddr *address)
 {
-    uint8_t bytes[16];
+    struct network host = {.prefix = 8 * NETWORK_BYTES};
 
-    return bytes_of(address, bytes) && begins_with(bytes, network->bytes, network->prefix);
-}
-
-bool network_parse(struct span text, struct network *network)
-{
-    struct network parsed = {.prefix = 0};
-    struct span host, length;
-    char name[INET6_ADDRSTRLEN];
-    unsigned long long prefix = 128;
-    bool has_length = span_split(text, '/', &host, &length), is_v4;
-
-    if (host.len == 0 || host.len >= sizeof name || span_index(host, '\0') < host.len)
-        return false;
-    memcpy(name, host.data, host.len);
-    name[host.len] = '\0';
-    is_v4 = inet_pton(AF_INET, name, parsed.bytes + sizeof mapped_prefix) == 1;
-    if (is_v4)
-        memcpy(parsed.bytes, mapped_prefix, sizeof mapped_prefix);
-    else if (inet_pton(AF_INET6, name, parsed.bytes) != 1)
-        return false;
-    if (has_length && !span_number(length, is_v4 ? 32 : 128, &prefix))
-        return false;
-    parsed.prefix = (unsigned)prefix + (has_length && is_v4 ? 96 : 0);
-    /* Bits behind the prefix are a slip of the pen: which network was meant cannot be known. */
-    for (unsigned bit = parsed.prefix; bit < 128; bit++)
-        if (parsed.bytes[bit / 8] >> (7 - bit % 8) & 1)
-            return false;
-    *network = parsed;
-    return true;
+    return bytes_of(address, host.bytes) && network_covers(network, &host);
 }
 
 /* The special-purpose registries (RFC 6890, as IANA keeps them), without what is globally

@@ -234,8 +234,8 @@ static void check_listener(struct checker *checker, const struct listener_row *r
         break;
     }
     if (settings->laboratory.host.len > 0 &&
-        (!prefix_parse(settings->laboratory.host, &laboratory) ||
-         !prefix_parse(row->listener.address, &address) || !prefix_holds(&laboratory, &address)))
+        (!network_parse(settings->laboratory.host, &laboratory) ||
+         !network_parse(row->listener.address, &address) || !network_covers(&laboratory, &address)))
         complain(checker->book, POLICY_ERROR, row->place,
                  "with a `laboratory` every listener is inside it: say `on` an address of %.*s",
                  SPAN_ARGS(settings->laboratory.host));

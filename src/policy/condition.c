@@ -56,7 +56,7 @@ static bool parse_identity(struct parser *p, struct condition *fact)
 
     if (!expect_string(p, "a network, an address or a certificate's name", &fact->text))
         return false;
-    fact->has_network = prefix_parse(fact->text, &fact->network);
+    fact->has_network = network_parse(fact->text, &fact->network);
     return fact->has_network || certificate_name_is_valid(fact->text) ||
            complain(p->book, POLICY_ERROR, place,
                     "expected a network such as \"10.0.0.0/8\", an IP address, or the name or "
@@ -188,8 +188,8 @@ static bool is_through(const struct condition *fact, const struct facts *facts)
         return true;
     if (span_equal_caseless(host, fact->text))
         return true;
-    return fact->has_network && prefix_parse(host, &address) &&
-           prefix_holds(&fact->network, &address);
+    return fact->has_network && network_parse(host, &address) &&
+           network_covers(&fact->network, &address);
 }
 
 static bool has_any(struct span subject, const struct list *words)

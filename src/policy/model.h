@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
+#include "base/network.h"
 #include "policy/policy.h"
 
 #include <stdatomic.h>
@@ -33,16 +34,6 @@ static inline size_t set_find_span(const struct set *set, struct span key)
 {
     return set_find(set, &(struct joined){{key}});
 }
-
-/* An address or a network; IPv4 is mapped into IPv6, so that 10.0.0.1 and ::ffff:10.0.0.1 are one.
- */
-struct network {
-    uint8_t bytes[16];
-    unsigned bits;
-};
-/* "10.0.0.0/8", "fd00::/8", "10.1.2.3"; no bit may be set behind the prefix. */
-MUST_USE bool prefix_parse(struct span text, struct network *network);
-bool prefix_holds(const struct network *outer, const struct network *inner);
 
 /* What a list is asked for, and so what its entries must look like. */
 enum list_use { USE_ADDRESSES = 1, USE_WORDS = 2, USE_CERTIFICATES = 4 };

@@ -1,11 +1,9 @@
-/* Sets of texts, addresses and networks, and what makes a text clean: the small things that lists
+/* Sets of texts and addresses, and what makes a text clean: the small things that lists
  * and rules are built of. */
 /* SPDX-License-Identifier: ISC */
 #include "model.h"
 
 #include "base/utf8.h"
-
-#include <arpa/inet.h>
 
 /* ---- sets ---- */
 
@@ -75,55 +73,6 @@ size_t set_find(const struct set *set, const struct joined *key)
     const uint32_t slot = set->slots ? *slot_of(set, key) : 0;
 
     return slot == 0 ? SIZE_MAX : slot - 1;
-}
-
-/* ---- networks ---- */
-
-enum { MAPPED_BITS = 96 };
-
-static bool bit_is_set(const uint8_t *bytes, size_t bit)
-{
-    return bytes[bit / 8] >> (7 - bit % 8) & 1;
-}
-
-bool prefix_parse(struct span text, struct network *network)
-{
-    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
-    char address[64];
-    struct network parsed = {.bits = 128};
-    struct span host, prefix;
-    unsigned long long bits;
-    const bool has_prefix = span_split(text, '/', &host, &prefix);
-
-    if (host.len >= sizeof address || span_index(host, '\0') != host.len)
-        return false;
-    memcpy(address, host.data, host.len);
-    address[host.len] = '\0';
-    const bool is_v4 = inet_pton(AF_INET, address, parsed.bytes + 12) == 1;
-    if (is_v4)
-        memcpy(parsed.bytes, mapped, sizeof mapped);
-    else if (inet_pton(AF_INET6, address, parsed.bytes) != 1)
-        return false;
-    if (has_prefix) {
-        if (prefix.len > 3 || !span_number(prefix, is_v4 ? 32 : 128, &bits))
-            return false;
-        parsed.bits = (unsigned)bits + (is_v4 ? MAPPED_BITS : 0);
-    }
-    for (size_t bit = parsed.bits; bit < 128; bit++)
-        if (bit_is_set(parsed.bytes, bit))
-            return false;
-    *network = parsed;
-    return true;
-}
-
-bool prefix_holds(const struct network *outer, const struct network *inner)
-{
-    if (inner->bits < outer->bits)
-        return false;
-    for (size_t bit = 0; bit < outer->bits; bit++)
-        if (bit_is_set(outer->bytes, bit) != bit_is_set(inner->bytes, bit))
-            return false;
-    return true;
 }
 
 /* ---- texts ---- */

@@ -121,7 +121,7 @@ static bool is_address(struct span text)
 {
     struct network network;
 
-    return span_index(text, '/') == text.len && prefix_parse(text, &network);
+    return span_index(text, '/') == text.len && network_parse(text, &network);
 }
 
 bool parse_resolver(struct parser *p)
@@ -149,7 +149,7 @@ static bool expect_network(struct parser *p, struct span *text)
 
     if (!expect_string(p, "a network such as \"10.0.0.0/8\"", text))
         return false;
-    return prefix_parse(*text, &network) ||
+    return network_parse(*text, &network) ||
            complain(p->book, POLICY_ERROR, place,
                     "expected a network such as \"10.0.0.0/8\" (no bit is set behind the prefix)");
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "base/error.h"
+#include "base/network.h"
 #include "base/span.h"
 #include "net/limits.h"
 
@@ -76,10 +77,4 @@ enum answer resolver_addresses(struct resolver *resolver, struct span host, stru
  * no destination for mail from the outside world. */
 bool address_is_public(const struct sockaddr *address);
 
-/* A network "192.0.2.0/24" or one address. */
-struct network {
-    uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
-    unsigned prefix;   /* 0 … 128 */
-};
-MUST_USE bool network_parse(struct span text, struct network *network);
 bool network_holds(const struct network *network, const struct sockaddr *address);
