@@ -113,32 +113,13 @@ bool store_find_policy(struct store *store, const uint8_t digest[static 32], str
 
 bool store_tree_read(struct store *store, struct store_tree *tree, struct error *why)
 {
-    struct store_tree read = {0};
     struct connection *connection;
-    bool is_whole = false;
-    struct query query;
 
     if (!store_reader_take(store, &connection, why))
         return false;
-    query_begin(&query, connection, SQL_READ_TREE);
-    if (query_row(&query)) {
-        struct span peaks = query_get_bytes(&query, 2);
-        read.epoch = (uint64_t)query_get_int(&query, 0);
-        read.tree.size = (uint64_t)query_get_int(&query, 1);
-        is_whole =
-            peaks.len == (size_t)__builtin_popcountll(read.tree.size) * sizeof read.tree.peaks[0];
-        if (is_whole)
-            memcpy(read.tree.peaks, peaks.data, peaks.len);
-    }
-    bool is_done = query_end(&query, why);
+    bool is_done = row_tree(connection, tree, why);
     store_reader_give(store, connection);
-    if (!is_done)
-        return false;
-    if (!is_whole)
-        return error_set(why, ERROR_INTERNAL, "4.3.0",
-                         "the store is damaged: the journal has no tree");
-    *tree = read;
-    return true;
+    return is_done;
 }
 
 /* Reads the rows from `from` on into the arena, as many as fit; at least one where there is one. */

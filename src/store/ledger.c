@@ -36,23 +36,13 @@ static bool no_memory(struct error *why)
 /* Other processes write too: what the tree is, the database knows. */
 static bool read_tree(struct ledger *ledger, struct error *why)
 {
-    struct query query;
-    bool is_whole = false;
+    struct store_tree read;
 
-    query_begin(&query, &ledger->connection, SQL_READ_TREE);
-    if (query_row(&query)) {
-        struct span peaks = query_get_bytes(&query, 2);
-        uint64_t size = (uint64_t)query_get_int(&query, 1);
-        is_whole = peaks.len == (size_t)__builtin_popcountll(size) * MERKLE_HASH_BYTES;
-        if (is_whole)
-            memcpy(ledger->tree.peaks, peaks.data, peaks.len);
-        ledger->epoch = (uint64_t)query_get_int(&query, 0);
-        ledger->tree.size = size;
-    }
-    if (!query_end(&query, why))
+    if (!row_tree(&ledger->connection, &read, why))
         return false;
-    return is_whole ||
-           error_set(why, ERROR_INTERNAL, "4.3.0", "the store is damaged: the journal has no tree");
+    ledger->epoch = read.epoch;
+    ledger->tree = read.tree;
+    return true;
 }
 
 bool ledger_begin(struct ledger *ledger, struct error *why)

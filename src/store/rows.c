@@ -86,6 +86,30 @@ bool row_delivery(struct query *query, int first, struct arena *arena, struct id
     return true;
 }
 
+bool row_tree(struct connection *connection, struct store_tree *tree, struct error *why)
+{
+    struct store_tree read = {0};
+    bool is_whole = false;
+    struct query query;
+
+    query_begin(&query, connection, SQL_READ_TREE);
+    if (query_row(&query)) {
+        struct span peaks = query_get_bytes(&query, 2);
+        read.epoch = (uint64_t)query_get_int(&query, 0);
+        read.tree.size = (uint64_t)query_get_int(&query, 1);
+        is_whole = peaks.len == (size_t)__builtin_popcountll(read.tree.size) * MERKLE_HASH_BYTES;
+        if (is_whole)
+            memcpy(read.tree.peaks, peaks.data, peaks.len);
+    }
+    if (!query_end(&query, why))
+        return false;
+    if (!is_whole)
+        return error_set(why, ERROR_INTERNAL, "4.3.0",
+                         "the store is damaged: the journal has no tree");
+    *tree = read;
+    return true;
+}
+
 enum { ORGANISATION_MAX = 1024 }; /* of any name in the policy, with room to spare */
 
 /* We write NULL for what is empty, and for nothing else. */

@@ -14,6 +14,8 @@ MUST_USE bool row_message(struct query *query, int first, struct arena *arena,
 /* `id`: which message it is a delivery of. */
 MUST_USE bool row_delivery(struct query *query, int first, struct arena *arena, struct id *id,
                            struct store_delivery *delivery);
+/* The one row of the tree. ERROR_INTERNAL where it is gone, or no tree. */
+MUST_USE bool row_tree(struct connection *connection, struct store_tree *tree, struct error *why);
 MUST_USE bool row_event(struct query *query, struct arena *arena, struct store_journal_row *row);
 
 /* ERROR_TEMPORARY 4.3.1: what was asked for does not fit. Gives false. */
