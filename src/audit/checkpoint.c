@@ -15,13 +15,7 @@ enum { CHECKPOINT_VERSION = 1 };
 void checkpoint_print(const struct checkpoint *checkpoint, struct buffer *out)
 {
     wire_put_u8(out, CHECKPOINT_VERSION);
-    wire_put_u64(out, checkpoint->epoch);
-    wire_put_u64(out, checkpoint->size);
-    wire_put_bytes(out, checkpoint->root, sizeof checkpoint->root);
-    wire_put_u64(out, (uint64_t)checkpoint->at_ms);
-    wire_put_u64(out, checkpoint->unwraps);
-    wire_put_u64(out, checkpoint->texts);
-    wire_put_bytes(out, checkpoint->signature, sizeof checkpoint->signature);
+    checkpoint_put(checkpoint, out);
 }
 
 bool checkpoint_parse(struct span bytes, struct checkpoint *checkpoint)
@@ -30,13 +24,7 @@ bool checkpoint_parse(struct span bytes, struct checkpoint *checkpoint)
     struct checkpoint read;
     uint8_t version = wire_get_u8(&in);
 
-    read.epoch = wire_get_u64(&in);
-    read.size = wire_get_u64(&in);
-    wire_get_bytes(&in, read.root, sizeof read.root);
-    read.at_ms = (int64_t)wire_get_u64(&in);
-    read.unwraps = wire_get_u64(&in);
-    read.texts = wire_get_u64(&in);
-    wire_get_bytes(&in, read.signature, sizeof read.signature);
+    checkpoint_get(&in, &read);
     if (version != CHECKPOINT_VERSION || !wire_is_done(&in))
         return false;
     *checkpoint = read;

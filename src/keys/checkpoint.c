@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "keeper_protocol.h"
 
+#include "base/wire.h"
+
 static uint8_t *put_u64(uint8_t *out, uint64_t value)
 {
     for (size_t i = 8; i-- > 0; value >>= 8)
@@ -30,4 +32,26 @@ bool checkpoint_verify(const struct checkpoint *checkpoint, const uint8_t key[CH
 
     checkpoint_canonical(checkpoint, text);
     return ed25519_verify(key, span_make(text, sizeof text), checkpoint->signature);
+}
+
+void checkpoint_put(const struct checkpoint *checkpoint, struct buffer *out)
+{
+    wire_put_u64(out, checkpoint->epoch);
+    wire_put_u64(out, checkpoint->size);
+    wire_put_bytes(out, checkpoint->root, sizeof checkpoint->root);
+    wire_put_u64(out, (uint64_t)checkpoint->at_ms);
+    wire_put_u64(out, checkpoint->unwraps);
+    wire_put_u64(out, checkpoint->texts);
+    wire_put_bytes(out, checkpoint->signature, sizeof checkpoint->signature);
+}
+
+void checkpoint_get(struct wire_reader *in, struct checkpoint *checkpoint)
+{
+    checkpoint->epoch = wire_get_u64(in);
+    checkpoint->size = wire_get_u64(in);
+    wire_get_bytes(in, checkpoint->root, sizeof checkpoint->root);
+    checkpoint->at_ms = (int64_t)wire_get_u64(in);
+    checkpoint->unwraps = wire_get_u64(in);
+    checkpoint->texts = wire_get_u64(in);
+    wire_get_bytes(in, checkpoint->signature, sizeof checkpoint->signature);
 }

@@ -133,28 +133,6 @@ size_t keeper_classes_remove_before(struct keeper_table *table, int32_t day)
 
 /* ---- bytes ---- */
 
-static void put_checkpoint(const struct checkpoint *checkpoint, struct buffer *out)
-{
-    wire_put_u64(out, checkpoint->epoch);
-    wire_put_u64(out, checkpoint->size);
-    wire_put_bytes(out, checkpoint->root, sizeof checkpoint->root);
-    wire_put_u64(out, (uint64_t)checkpoint->at_ms);
-    wire_put_u64(out, checkpoint->unwraps);
-    wire_put_u64(out, checkpoint->texts);
-    wire_put_bytes(out, checkpoint->signature, sizeof checkpoint->signature);
-}
-
-static void get_checkpoint(struct wire_reader *in, struct checkpoint *checkpoint)
-{
-    checkpoint->epoch = wire_get_u64(in);
-    checkpoint->size = wire_get_u64(in);
-    wire_get_bytes(in, checkpoint->root, sizeof checkpoint->root);
-    checkpoint->at_ms = (int64_t)wire_get_u64(in);
-    checkpoint->unwraps = wire_get_u64(in);
-    checkpoint->texts = wire_get_u64(in);
-    wire_get_bytes(in, checkpoint->signature, sizeof checkpoint->signature);
-}
-
 bool keeper_table_print(const struct keeper_table *table, int32_t from_day, struct buffer *out)
 {
     size_t classes = 0;
@@ -169,7 +147,7 @@ bool keeper_table_print(const struct keeper_table *table, int32_t from_day, stru
     wire_put_bytes(out, table->checkpoint_wrapped, sizeof table->checkpoint_wrapped);
     wire_put_u8(out, table->has_checkpoint);
     if (table->has_checkpoint)
-        put_checkpoint(&table->last, out);
+        checkpoint_put(&table->last, out);
     wire_put_u64(out, table->unwraps);
     wire_put_u64(out, table->texts);
     wire_put_u64(out, table->destroyed);
@@ -300,7 +278,7 @@ bool keeper_table_parse(struct span text, struct keeper_table *table, struct err
     has_checkpoint = wire_get_u8(&in);
     got.has_checkpoint = has_checkpoint == 1;
     if (got.has_checkpoint)
-        get_checkpoint(&in, &got.last);
+        checkpoint_get(&in, &got.last);
     got.unwraps = wire_get_u64(&in);
     got.texts = wire_get_u64(&in);
     if (version > 1) {

@@ -145,3 +145,8 @@ MUST_USE bool keeper_count_destroyed(struct keeper *keeper, uint64_t told, uint6
                                      uint64_t *untold, struct error *why);
 bool checkpoint_verify(const struct checkpoint *checkpoint,
                        const uint8_t key[CHECKPOINT_KEY_BYTES]);
+/* Its fields as bytes, the signature last, for what the keeper and the store keep; each puts its
+ * own version before them. What is cut shows in the reader. */
+struct wire_reader;
+void checkpoint_put(const struct checkpoint *checkpoint, struct buffer *out);
+void checkpoint_get(struct wire_reader *in, struct checkpoint *checkpoint);
