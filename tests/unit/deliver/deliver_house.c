@@ -7,9 +7,9 @@
 #include "base/memory.h"
 #include "dns_lab.h"
 #include "peer.h"
+#include "rooms_house.h"
 #include "tls_lab.h"
 
-#include <ftw.h>
 #include <sqlite3.h>
 #include <sys/socket.h>
 
@@ -56,7 +56,7 @@ static const struct lab_rule questions[] = {
 };
 
 static struct {
-    char directory[64];
+    char directory[DIRECTORY_SIZE];
     struct lab_certificate authority, good, strange;
     struct tls_key *good_key, *strange_key;
     struct tls_server *good_tls, *strange_tls;
@@ -64,10 +64,7 @@ static struct {
     struct lab_server dns;
     struct resolver *resolver;
     struct policy_slot *slot;
-    struct keeper *receive_keeper, *deliver_keeper;
-    struct keeper_terms keeper_terms;
-    int keeper_stop[2], siblings[KEEPER_PEER_COUNT];
-    pthread_t keeper_thread;
+    struct keeper_house keeper;
     struct store_shared *shared;
     struct handover *producer, *consumer;
     struct deliver_limits limits;
@@ -81,20 +78,9 @@ static void swallow_log(void *self, struct span line)
         fprintf(stderr, "%.*s", (int)line.len, line.data);
 }
 
-static bool read_anything(void *self, struct span path, size_t limit, struct arena *arena,
-                          struct span *text, struct error *why)
-{
-    (void)self, (void)path, (void)limit, (void)why;
-    *text = arena_copy(arena, SPAN_LITERAL("a file"));
-    return true;
-}
-
 static void load_policy(void)
 {
-    static const struct policy_reader reader = {.read = read_anything};
     scoped(arena) arena = arena_new("test", MIB(4));
-    struct policy_complaints complaints;
-    struct policy *policy;
     struct span text =
         arena_format(arena,
                      "hostname \"mx.clinic.example\" state \"/s\" certificate \"c\" key \"k\"\n"
@@ -107,17 +93,7 @@ static void load_policy(void)
                      "send \"all\" by { tls verify, return }\n",
                      rooms.port, rooms.port, rooms.port, rooms.directory);
 
-    policy = policy_load(SPAN_LITERAL("test.conf"), text, &reader, clock_wall_ms(&clock_of_system),
-                         arena, &complaints);
-    if (!policy) {
-        scoped_buffer out;
-
-        buffer_init(&out, MIB(1));
-        policy_complaints_print(&complaints, SPAN_LITERAL("test.conf"), &out);
-        print_error("%.*s", (int)out.len, out.data);
-    }
-    assert_non_null(policy);
-    rooms.slot = policy_slot_new(policy);
+    rooms.slot = slot_of(text);
 }
 
 static struct tls_server *serve_with(const struct lab_certificate *certificate,
@@ -150,53 +126,6 @@ static void make_tls(void)
         tls_client_new(span_of(rooms.authority.pem), span_of(""), NULL, &rooms.client, &why));
 }
 
-static void *run_keeper(void *terms)
-{
-    keeper_run(terms);
-    return NULL;
-}
-
-static void start_keeper(void)
-{
-    static const struct keeper_master master = {KEEPER_MASTER_RAW,
-                                                SPAN_LITERAL("0123456789abcdef0123456789abcdef")};
-    char path[96];
-    struct error why;
-
-    snprintf(path, sizeof path, "%s/keeper", rooms.directory);
-    rooms.keeper_terms =
-        (struct keeper_terms){.clock = &clock_of_system, .entropy = &entropy_of_system};
-    assert_true(
-        keeper_file_open(path, &master, true, &entropy_of_system, &rooms.keeper_terms.file, &why));
-    assert_int_equal(pipe(rooms.keeper_stop), 0);
-    rooms.keeper_terms.stop = rooms.keeper_stop[0];
-    for (size_t i = 0; i < KEEPER_PEER_COUNT; i++) {
-        int pair[2];
-
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-        rooms.keeper_terms.peers[i] = pair[0];
-        rooms.siblings[i] = pair[1];
-    }
-    assert_int_equal(pthread_create(&rooms.keeper_thread, NULL, run_keeper, &rooms.keeper_terms),
-                     0);
-    rooms.receive_keeper = keeper_connect(rooms.siblings[KEEPER_PEER_RECEIVE], &entropy_of_system);
-    rooms.deliver_keeper = keeper_connect(rooms.siblings[KEEPER_PEER_DELIVER], &entropy_of_system);
-}
-
-static void stop_keeper(void)
-{
-    assert_int_equal(write(rooms.keeper_stop[1], "", 1), 1);
-    pthread_join(rooms.keeper_thread, NULL);
-    keeper_free(rooms.receive_keeper);
-    keeper_free(rooms.deliver_keeper);
-    keeper_file_free(rooms.keeper_terms.file);
-    close(rooms.keeper_stop[0]);
-    close(rooms.keeper_stop[1]);
-    close(rooms.siblings[KEEPER_PEER_CONTROL]);
-    for (size_t i = 0; i < KEEPER_PEER_COUNT; i++)
-        close(rooms.keeper_terms.peers[i]);
-}
-
 static void cut_limits(const struct plan *plan)
 {
     static const struct limit_cut usual[] = {
@@ -222,8 +151,7 @@ void house_open(const struct plan *plan)
 
     log_divert(swallow_log, NULL);
     make_tls();
-    snprintf(rooms.directory, sizeof rooms.directory, "/tmp/deliver-test-XXXXXX");
-    assert_non_null(mkdtemp(rooms.directory));
+    directory_make("deliver", rooms.directory);
     house.directory = rooms.directory;
     rooms.port = 0;
     peers_start(plan->peers, plan->peer_count, &rooms.port, rooms.good_tls, rooms.strange_tls);
@@ -237,7 +165,7 @@ void house_open(const struct plan *plan)
     lab_server_start(&rooms.dns);
     dns.forward_port = rooms.dns.port;
     assert_true(resolver_new(&dns, &rooms.resolver, &why));
-    start_keeper();
+    keeper_house_open(&rooms.keeper, rooms.directory);
     assert_true(store_shared_create(&fd, &why));
     assert_true(store_shared_attach(fd, &rooms.shared, &why));
     close(fd);
@@ -258,7 +186,7 @@ void house_start(void)
                                   .store = house.store,
                                   .shared = rooms.shared,
                                   .handover = rooms.consumer,
-                                  .keeper = rooms.deliver_keeper,
+                                  .keeper = rooms.keeper.clients[KEEPER_PEER_DELIVER],
                                   .resolver = rooms.resolver,
                                   .tls = rooms.client,
                                   .clock = &clock_of_system,
@@ -276,12 +204,6 @@ void house_stop(void)
     house.deliver = NULL;
 }
 
-static int remove_one(const char *path, const struct stat *stat, int flag, struct FTW *ftw)
-{
-    (void)stat, (void)flag, (void)ftw;
-    return remove(path);
-}
-
 void house_close(void)
 {
     if (house.deliver)
@@ -291,11 +213,11 @@ void house_close(void)
     handover_free(rooms.producer);
     handover_free(rooms.consumer);
     store_shared_free(rooms.shared);
-    stop_keeper();
+    keeper_house_close(&rooms.keeper);
     resolver_free(rooms.resolver);
     lab_server_stop(&rooms.dns);
     policy_slot_free(rooms.slot);
-    nftw(rooms.directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    directory_remove(rooms.directory);
     log_divert(NULL, NULL);
 }
 
@@ -462,8 +384,9 @@ struct id house_accept(const struct letter_plan *plan)
     a->body = plan->body.data ? plan->body : span_of(small);
     assert_true(ladder_parse(span_of(plan->ladder), a->arena, &a->ladder, &why));
     a->ladder_text = ladder_print(&a->ladder, a->arena);
-    assert_true(keeper_take_pair(rooms.receive_keeper, SPAN_LITERAL(""), today + CONTENT_CLASS_DAYS,
-                                 today + RECORD_CLASS_DAYS, &a->pair, &why));
+    assert_true(keeper_take_pair(rooms.keeper.clients[KEEPER_PEER_RECEIVE], SPAN_LITERAL(""),
+                                 today + CONTENT_CLASS_DAYS, today + RECORD_CLASS_DAYS, &a->pair,
+                                 &why));
     if (!plan->is_stored_only && !plan->is_held &&
         handover_reserve(rooms.producer, a->body.len, &a->reserved))
         a->lease = handover_lease(rooms.consumer);

@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/wire.h"
+#include "rooms_house.h"
 #include "tls_lab.h"
 
 #include <arpa/inet.h>
-#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -41,16 +41,13 @@ static const char policy_text[] =
     "}\n";
 
 static struct {
-    char directory[64];
+    char directory[DIRECTORY_SIZE];
     struct lab_certificate authority, server, client;
     struct tls_key *server_key, *client_key;
     struct tls_server *tls;
     struct tls_client *as_anybody, *as_known;
     struct handover *producer;
-    struct keeper *keeper;
-    struct keeper_terms keeper_terms;
-    int keeper_stop[2], siblings[KEEPER_PEER_COUNT];
-    pthread_t keeper_thread;
+    struct keeper_house keeper;
     struct listener how[DOOR_COUNT];
     int listening[DOOR_COUNT];
     char fingerprint[80];
@@ -65,35 +62,6 @@ static const struct span nowhere = SPAN_LITERAL("192.0.2.0/24");
 static void swallow_log(void *self, struct span line)
 {
     (void)self, (void)line;
-}
-
-/* ---- the policy ---- */
-
-static bool read_anything(void *self, struct span path, size_t limit, struct arena *arena,
-                          struct span *text, struct error *why)
-{
-    (void)self, (void)path, (void)limit, (void)why;
-    *text = arena_copy(arena, SPAN_LITERAL("a file"));
-    return true;
-}
-
-static void load_policy(void)
-{
-    static const struct policy_reader reader = {.read = read_anything};
-    scoped(arena) arena = arena_new("test", MIB(4));
-    struct policy_complaints complaints;
-    struct policy *policy = policy_load(SPAN_LITERAL("test.conf"), span_of(policy_text), &reader,
-                                        clock_wall_ms(&clock_of_system), arena, &complaints);
-
-    if (!policy) {
-        scoped_buffer out;
-
-        buffer_init(&out, MIB(1));
-        policy_complaints_print(&complaints, SPAN_LITERAL("test.conf"), &out);
-        print_error("%.*s", (int)out.len, out.data);
-    }
-    assert_non_null(policy);
-    house.slot = policy_slot_new(policy);
 }
 
 /* ---- TLS ---- */
@@ -128,56 +96,6 @@ static void make_tls(void)
     assert_true(tls_fingerprint(span_of(rooms.client.pem), fingerprint, &why));
     memcpy(rooms.fingerprint, "sha256:", 7);
     hex_print(fingerprint, sizeof fingerprint, rooms.fingerprint + 7);
-}
-
-/* ---- the keeper ---- */
-
-static void *run_keeper(void *terms)
-{
-    keeper_run(terms);
-    return NULL;
-}
-
-static void start_keeper(void)
-{
-    static const struct keeper_master master = {KEEPER_MASTER_RAW,
-                                                SPAN_LITERAL("0123456789abcdef0123456789abcdef")};
-    char path[96];
-    struct error why;
-
-    snprintf(path, sizeof path, "%s/keeper", rooms.directory);
-    rooms.keeper_terms =
-        (struct keeper_terms){.clock = &clock_of_system, .entropy = &entropy_of_system};
-    assert_true(
-        keeper_file_open(path, &master, true, &entropy_of_system, &rooms.keeper_terms.file, &why));
-    assert_int_equal(pipe(rooms.keeper_stop), 0);
-    rooms.keeper_terms.stop = rooms.keeper_stop[0];
-    for (size_t i = 0; i < KEEPER_PEER_COUNT; i++) {
-        int pair[2];
-
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-        rooms.keeper_terms.peers[i] = pair[0];
-        rooms.siblings[i] = pair[1];
-    }
-    assert_int_equal(pthread_create(&rooms.keeper_thread, NULL, run_keeper, &rooms.keeper_terms),
-                     0);
-    rooms.keeper = keeper_connect(rooms.siblings[KEEPER_PEER_RECEIVE], &entropy_of_system);
-    assert_non_null(rooms.keeper);
-}
-
-static void stop_keeper(void)
-{
-    assert_int_equal(write(rooms.keeper_stop[1], "", 1), 1);
-    pthread_join(rooms.keeper_thread, NULL);
-    keeper_free(rooms.keeper);
-    keeper_file_free(rooms.keeper_terms.file);
-    close(rooms.keeper_stop[0]);
-    close(rooms.keeper_stop[1]);
-    for (size_t i = 0; i < KEEPER_PEER_COUNT; i++) {
-        if (i != KEEPER_PEER_RECEIVE)
-            close(rooms.siblings[i]);
-        close(rooms.keeper_terms.peers[i]);
-    }
 }
 
 /* ---- listeners ---- */
@@ -236,11 +154,10 @@ void house_open(const struct cut *cuts, bool has_deliverer)
     log_divert(swallow_log, NULL);
     memset(&rooms, 0, sizeof rooms);
     memset(&house, 0, sizeof house);
-    snprintf(rooms.directory, sizeof rooms.directory, "/tmp/receive-test-XXXXXX");
-    assert_non_null(mkdtemp(rooms.directory));
-    load_policy();
+    directory_make("receive", rooms.directory);
+    house.slot = slot_of(span_of(policy_text));
     make_tls();
-    start_keeper();
+    keeper_house_open(&rooms.keeper, rooms.directory);
     assert_true(store_shared_create(&fd, &why));
     assert_true(store_shared_attach(fd, &house.shared, &why));
     close(fd);
@@ -259,7 +176,7 @@ void house_open(const struct cut *cuts, bool has_deliverer)
         .store = house.store,
         .shared = house.shared,
         .handover = rooms.producer,
-        .keeper = rooms.keeper,
+        .keeper = rooms.keeper.clients[KEEPER_PEER_RECEIVE],
         .clock = &clock_of_system,
         .entropy = &entropy_of_system,
     };
@@ -274,17 +191,11 @@ void house_stop(int64_t grace_ms)
     receive_stop(house.receive, deadline_in_ms(grace_ms));
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *ftw)
-{
-    (void)status, (void)kind, (void)ftw;
-    return remove(path);
-}
-
 void house_close(void)
 {
     receive_free(house.receive);
     store_close(house.store);
-    stop_keeper();
+    keeper_house_close(&rooms.keeper);
     handover_free(house.consumer);
     handover_free(rooms.producer);
     store_shared_free(house.shared);
@@ -299,7 +210,7 @@ void house_close(void)
     lab_forget(&rooms.authority);
     lab_forget(&rooms.server);
     lab_forget(&rooms.client);
-    nftw(rooms.directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    directory_remove(rooms.directory);
     log_divert(NULL, NULL);
 }
 
