@@ -56,6 +56,7 @@ enum {
     CLOCK_STEP_MS = 2000,
     /* A worker's stack: TLS and the resolver need some of it. */
     WORKER_STACK_BYTES = 512 << 10,
-    /* A report on as many recipients as a message may have, each with as long a reply as is kept. */
+    /* A report on as many recipients as a message may have, each with as long a reply as is kept.
+     */
     REPORT_BYTES_MAX = 8 << 20,
 };
