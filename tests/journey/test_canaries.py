@@ -117,9 +117,10 @@ class Watch:
 
     @staticmethod
     def open_files(pid):
-        """But for sockets and the like, and memory files, which are no disk."""
+        """But for sockets and the like, and memory files, which are no disk. Nothing where no process may look
+        into another (a container without the right to trace): then the folder alone is searched."""
         found = []
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             for number in os.listdir(f"/proc/{pid}/fd"):
                 link = f"/proc/{pid}/fd/{number}"
                 if os.readlink(link).startswith("/") and not os.readlink(link).startswith(("/memfd:", "/dev/")):

@@ -51,7 +51,10 @@ class House:
 
     def descriptors(self, role):
         folder = Path(f"/proc/{self.gateway.roles()[role]}/fd")
-        return {int(entry.name): os.readlink(entry) for entry in folder.iterdir()}
+        try:
+            return {int(entry.name): os.readlink(entry) for entry in folder.iterdir()}
+        except PermissionError:
+            pytest.skip("no process may look into another here (a container without the right to trace)")
 
     def mail_flows(self):
         before = len(self.inside.messages)
