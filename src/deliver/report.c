@@ -132,15 +132,6 @@ static struct span ladder_text(const struct report *r)
     return ladder_print(&ladder, r->arena);
 }
 
-static struct span destination(const struct report *r)
-{
-    if (!r->route)
-        return arena_copy(r->arena, r->sender.domain);
-    if (r->route->is_unix)
-        return arena_format(r->arena, "route:unix:%.*s", SPAN_ARGS(r->route->host));
-    return arena_format(r->arena, "route:%.*s:%u", SPAN_ARGS(r->route->host), r->route->port);
-}
-
 static struct span seal_facts(const struct report *r, size_t size)
 {
     scoped_buffer plain;
@@ -193,7 +184,7 @@ static bool fill_delivery(const struct report *r, const struct ladder *ladder,
 
     delivery->number = 1;
     delivery->state = DELIVERY_WAITING;
-    delivery->destination = destination(r);
+    delivery->destination = policy_destination(r->route, &r->sender, r->arena);
     delivery->recipient = seal(r, TEXT_RECIPIENT, r->job->letter->sender);
     delivery->rule = SPAN_LITERAL("report");
     delivery->is_rule_of_gateway = true;

@@ -228,6 +228,16 @@ const struct route *policy_route(const struct policy *policy, const struct addre
     return route ? route : route_among(policy->first, recipient);
 }
 
+struct span policy_destination(const struct route *route, const struct address *recipient,
+                               struct arena *arena)
+{
+    if (!route)
+        return arena_copy(arena, recipient->domain);
+    if (route->is_unix)
+        return arena_format(arena, "route:unix:%.*s", SPAN_ARGS(route->host));
+    return arena_format(arena, "route:%.*s:%u", SPAN_ARGS(route->host), route->port);
+}
+
 static bool permits(const struct organisation *section, const struct address *recipient,
                     int64_t now_ms, bool only_with_to)
 {

@@ -31,17 +31,6 @@ static bool find_facts(struct acceptance *acceptance)
     return acceptance->sender.data && acceptance->facts.subject.data && acceptance->facts.notes;
 }
 
-static struct span destination_of(const struct recipient *recipient, struct arena *arena)
-{
-    const struct route *route = recipient->route;
-
-    if (!route)
-        return recipient->address.domain;
-    if (route->is_unix)
-        return arena_format(arena, "route:unix:%.*s", SPAN_ARGS(route->host));
-    return arena_format(arena, "route:%.*s:%u", SPAN_ARGS(route->host), route->port);
-}
-
 static bool begin_delivery(struct acceptance *acceptance, struct decided *decided)
 {
     struct rung own;
@@ -49,7 +38,8 @@ static bool begin_delivery(struct acceptance *acceptance, struct decided *decide
     struct step step = ladder_begin(&ladder, acceptance->now_ms);
 
     decided->ladder = ladder_print(&ladder, acceptance->arena);
-    decided->destination = destination_of(decided->recipient, acceptance->arena);
+    decided->destination = policy_destination(decided->recipient->route,
+                                              &decided->recipient->address, acceptance->arena);
     decided->address = address_print(&decided->recipient->address, acceptance->arena);
     decided->content_day = content_class_day(acceptance->now_ms, ladder_longest_ms(&ladder));
     decided->rung = (uint32_t)step.rung;

@@ -134,6 +134,10 @@ bool policy_organisation_of_name(const struct policy *policy, struct span name,
                                  size_t *organisation);
 /* The route inwards for a recipient, or NULL. An organisation's own come before the gateway's. */
 const struct route *policy_route(const struct policy *policy, const struct address *recipient);
+/* The queue's key of a delivery: the route's, else the recipient's domain. `route` may be NULL.
+ * .data is NULL when the arena is full. */
+struct span policy_destination(const struct route *route, const struct address *recipient,
+                               struct arena *arena);
 /* May this message leave in the clear to the recipient now? */
 bool policy_permits_cleartext(const struct policy *policy, size_t organisation,
                               const struct address *recipient, int64_t now_ms);
