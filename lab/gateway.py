@@ -103,12 +103,12 @@ class Gateway:
     def kill(self):
         """kill -9 of everything at once; until all of it is dead."""
         if self.process and self.process.poll() is None:
-            roles = self.roles().values()
-            os.killpg(self.process.pid, signal.SIGKILL)
+            group = self.process.pid
+            os.killpg(group, signal.SIGKILL)
             self.process.wait()
-            for pid in roles:
-                while _is_alive(pid):
-                    time.sleep(0.005)
+            # Also a role that was being forked at this moment, and holds the listeners.
+            while any(_is_alive(pid) for pid in _members(group)):
+                time.sleep(0.005)
         elif self.process:
             try:
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -117,6 +117,17 @@ class Gateway:
 
     def log(self):
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+
+def _members(group):
+    """The processes of a process group, zombies too."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if os.getpgid(int(entry.name)) == group:
+                    yield int(entry.name)
+            except ProcessLookupError:
+                pass
 
 
 def _is_alive(pid):
