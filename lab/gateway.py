@@ -131,8 +131,9 @@ def _members(group):
 
 
 def _is_alive(pid):
-    """Neither gone nor a zombie that nobody has buried yet."""
+    """Neither gone nor a zombie that nobody has buried yet. A zombie whose threads still end holds descriptors."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+        words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return words[0] not in "ZX" or int(words[17]) > 1
     except OSError:
         return False
