@@ -1,9 +1,8 @@
 /* The limits that a caller may cut, with their defaults. */
 /* SPDX-License-Identifier: ISC */
+#include "base/limit.h"
 #include "base/memory.h"
 #include "deliver/deliver.h"
-
-#include <limits.h>
 
 static const struct deliver_limits defaults = {
     .workers_max = 200,
@@ -31,49 +30,30 @@ void deliver_limits_default(struct deliver_limits *limits)
     *limits = defaults;
 }
 
+static const struct limit_place limit_places[] = {
+    LIMIT_PLACE(struct deliver_limits, workers_max),
+    LIMIT_PLACE(struct deliver_limits, sessions_per_host),
+    LIMIT_PLACE(struct deliver_limits, sessions_per_destination),
+    LIMIT_PLACE(struct deliver_limits, first_sessions),
+    LIMIT_PLACE(struct deliver_limits, messages_per_session),
+    LIMIT_PLACE(struct deliver_limits, recipients_per_message),
+    LIMIT_PLACE(struct deliver_limits, bytes_in_hand_max),
+    LIMIT_PLACE(struct deliver_limits, connect_timeout_ms),
+    LIMIT_PLACE(struct deliver_limits, greeting_timeout_ms),
+    LIMIT_PLACE(struct deliver_limits, command_timeout_ms),
+    LIMIT_PLACE(struct deliver_limits, data_timeout_ms),
+    LIMIT_PLACE(struct deliver_limits, final_timeout_ms),
+    LIMIT_PLACE(struct deliver_limits, handshake_timeout_ms),
+    LIMIT_PLACE(struct deliver_limits, idle_session_ms),
+    LIMIT_PLACE(struct deliver_limits, retry_first_ms),
+    LIMIT_PLACE(struct deliver_limits, retry_longest_ms),
+    LIMIT_PLACE(struct deliver_limits, lease_ms),
+    LIMIT_PLACE(struct deliver_limits, dead_host_ms),
+};
+
 bool deliver_limits_set(struct deliver_limits *limits, struct span name, long long value)
 {
-    const struct {
-        const char *name;
-        unsigned *as_unsigned;
-        size_t *as_size;
-        int *as_int;
-        int64_t *as_int64;
-    } rows[] = {
-        {"workers_max", .as_unsigned = &limits->workers_max},
-        {"sessions_per_host", .as_unsigned = &limits->sessions_per_host},
-        {"sessions_per_destination", .as_unsigned = &limits->sessions_per_destination},
-        {"first_sessions", .as_unsigned = &limits->first_sessions},
-        {"messages_per_session", .as_unsigned = &limits->messages_per_session},
-        {"recipients_per_message", .as_unsigned = &limits->recipients_per_message},
-        {"bytes_in_hand_max", .as_size = &limits->bytes_in_hand_max},
-        {"connect_timeout_ms", .as_int = &limits->connect_timeout_ms},
-        {"greeting_timeout_ms", .as_int = &limits->greeting_timeout_ms},
-        {"command_timeout_ms", .as_int = &limits->command_timeout_ms},
-        {"data_timeout_ms", .as_int = &limits->data_timeout_ms},
-        {"final_timeout_ms", .as_int = &limits->final_timeout_ms},
-        {"handshake_timeout_ms", .as_int = &limits->handshake_timeout_ms},
-        {"idle_session_ms", .as_int = &limits->idle_session_ms},
-        {"retry_first_ms", .as_int64 = &limits->retry_first_ms},
-        {"retry_longest_ms", .as_int64 = &limits->retry_longest_ms},
-        {"lease_ms", .as_int64 = &limits->lease_ms},
-        {"dead_host_ms", .as_int64 = &limits->dead_host_ms},
-    };
-
-    if (value < 1 || value > INT_MAX) /* none of them can be nothing */
-        return false;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (!span_equal(name, span_of(rows[i].name)))
-            continue;
-        if (rows[i].as_unsigned)
-            *rows[i].as_unsigned = (unsigned)value;
-        if (rows[i].as_size)
-            *rows[i].as_size = (size_t)value;
-        if (rows[i].as_int)
-            *rows[i].as_int = (int)value;
-        if (rows[i].as_int64)
-            *rows[i].as_int64 = value;
-        return true;
-    }
-    return false;
+    /* None of them can be nothing. */
+    return limit_set(limits, limit_places, sizeof limit_places / sizeof limit_places[0], name,
+                     value, 1);
 }

@@ -2,11 +2,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "service.h"
 
+#include "base/limit.h"
 #include "base/memory.h"
 
 #include <assert.h>
-#include <limits.h>
-#include <string.h>
 
 void receive_limits_default(struct receive_limits *limits)
 {
@@ -30,58 +29,29 @@ void receive_limits_default(struct receive_limits *limits)
     };
 }
 
-/* Where each limit stands; one of the three is set in a row. */
-static const struct limit_place {
-    const char *name;
-    size_t unsigned_at, int_at, size_at;
-    enum { IS_UNSIGNED, IS_INT, IS_SIZE } kind;
-} limit_places[] = {
-#define UNSIGNED_LIMIT(name)                                                                       \
-    {                                                                                              \
-#name, offsetof(struct receive_limits, name), 0, 0, IS_UNSIGNED                            \
-    }
-#define INT_LIMIT(name)                                                                            \
-    {                                                                                              \
-#name, 0, offsetof(struct receive_limits, name), 0, IS_INT                                 \
-    }
-#define SIZE_LIMIT(name)                                                                           \
-    {                                                                                              \
-#name, 0, 0, offsetof(struct receive_limits, name), IS_SIZE                                \
-    }
-    UNSIGNED_LIMIT(sessions_max),     UNSIGNED_LIMIT(sessions_per_address),
-    UNSIGNED_LIMIT(active_max),       UNSIGNED_LIMIT(idle_threads_min),
-    UNSIGNED_LIMIT(idle_threads_max), SIZE_LIMIT(bytes_in_flight_max),
-    UNSIGNED_LIMIT(recipients_max),   UNSIGNED_LIMIT(errors_max),
-    UNSIGNED_LIMIT(commands_max),     UNSIGNED_LIMIT(messages_max),
-    INT_LIMIT(command_timeout_ms),    INT_LIMIT(data_timeout_ms),
-    INT_LIMIT(data_total_ms),         INT_LIMIT(handshake_timeout_ms),
-    INT_LIMIT(session_total_ms),      UNSIGNED_LIMIT(refusals_a_minute),
+static const struct limit_place limit_places[] = {
+    LIMIT_PLACE(struct receive_limits, sessions_max),
+    LIMIT_PLACE(struct receive_limits, sessions_per_address),
+    LIMIT_PLACE(struct receive_limits, active_max),
+    LIMIT_PLACE(struct receive_limits, idle_threads_min),
+    LIMIT_PLACE(struct receive_limits, idle_threads_max),
+    LIMIT_PLACE(struct receive_limits, bytes_in_flight_max),
+    LIMIT_PLACE(struct receive_limits, recipients_max),
+    LIMIT_PLACE(struct receive_limits, errors_max),
+    LIMIT_PLACE(struct receive_limits, commands_max),
+    LIMIT_PLACE(struct receive_limits, messages_max),
+    LIMIT_PLACE(struct receive_limits, command_timeout_ms),
+    LIMIT_PLACE(struct receive_limits, data_timeout_ms),
+    LIMIT_PLACE(struct receive_limits, data_total_ms),
+    LIMIT_PLACE(struct receive_limits, handshake_timeout_ms),
+    LIMIT_PLACE(struct receive_limits, session_total_ms),
+    LIMIT_PLACE(struct receive_limits, refusals_a_minute),
 };
 
 bool receive_limits_set(struct receive_limits *limits, struct span name, long long value)
 {
-    for (size_t i = 0; i < sizeof limit_places / sizeof limit_places[0]; i++) {
-        const struct limit_place *place = &limit_places[i];
-        char *base = (char *)limits;
-
-        if (!span_equal(name, span_of(place->name)))
-            continue;
-        if (value < 0 || value > INT_MAX)
-            return false;
-        switch (place->kind) {
-        case IS_UNSIGNED:
-            memcpy(base + place->unsigned_at, &(unsigned){(unsigned)value}, sizeof(unsigned));
-            break;
-        case IS_INT:
-            memcpy(base + place->int_at, &(int){(int)value}, sizeof(int));
-            break;
-        case IS_SIZE:
-            memcpy(base + place->size_at, &(size_t){(size_t)value}, sizeof(size_t));
-            break;
-        }
-        return true;
-    }
-    return false;
+    return limit_set(limits, limit_places, sizeof limit_places / sizeof limit_places[0], name,
+                     value, 0);
 }
 
 bool service_take_bytes(struct receive *receive, size_t bytes)
