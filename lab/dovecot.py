@@ -5,7 +5,7 @@ import os
 import pwd
 from pathlib import Path
 
-from .processes import Server, wait_for_port
+from .processes import Server, read_maildir, wait_for_port
 
 
 class Dovecot:
@@ -85,8 +85,7 @@ protocol lmtp {{
 
     def messages(self, address):
         local, domain = address.split("@")
-        folder = self.mail / domain / local / "new"
-        return [path.read_bytes() for path in sorted(folder.glob("*"))] if folder.exists() else []
+        return read_maildir(self.mail / domain / local)
 
     def log(self):
         log = self.folder / "dovecot.log"

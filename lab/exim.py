@@ -6,7 +6,7 @@ import os
 import pwd
 from pathlib import Path
 
-from .processes import Server, wait_for_port
+from .processes import Server, read_maildir, wait_for_port
 
 
 class Exim:
@@ -85,8 +85,7 @@ begin retry
             self._server.stop()
 
     def messages(self, domain):
-        folder = self.mail / domain / "new"
-        return [path.read_bytes() for path in sorted(folder.glob("*"))] if folder.exists() else []
+        return read_maildir(self.mail / domain)
 
     def log(self):
         return "".join(path.read_text(errors="replace") for path in (self.folder / "log").glob("*log"))

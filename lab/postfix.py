@@ -4,10 +4,9 @@
 import grp
 import os
 import pwd
-import shutil
 from pathlib import Path
 
-from .processes import Server, wait_for_port
+from .processes import Server, read_maildir, wait_for_port
 
 
 class Postfix:
@@ -131,12 +130,8 @@ class Postfix:
 
     def messages(self, domain):
         """The bytes of each message delivered for the domain, as Postfix stored them."""
-        folder = self.mail / domain / "new"
-        return [path.read_bytes() for path in sorted(folder.glob("*"))] if folder.exists() else []
+        return read_maildir(self.mail / domain)
 
     def log(self):
         log = self.folder / "postfix.log"
         return log.read_text(errors="replace") if log.exists() else ""
-
-    def forget(self):
-        shutil.rmtree(self.mail, ignore_errors=True)

@@ -47,6 +47,11 @@ def wait_for_port(address, port, seconds=30, process=None):
     raise RuntimeError(f"nothing listens on {address} port {port}")
 
 
+def read_maildir(folder):
+    """The bytes of each new message there, oldest name first."""
+    return [path.read_bytes() for path in sorted((folder / "new").glob("*"))]
+
+
 class Server:
     """A server process of ours: its log is a file, its end is by process id."""
 
